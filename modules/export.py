@@ -1,0 +1,122 @@
+"""What is pushed: one SavedModel that holds the transform graph, the model, and three signatures over both.
+
+- `serving_default`: raw features by name -> `score`. Each is of shape (batch,). An optional feature `x` has a second
+  input, `x_present`, bool of shape (batch,), that marks it absent row by row; either may be left out. Without
+  `x_present` every given value counts; without `x` no row has one. No value stands for a missing one.
+- `serving_examples`: serialized `tf.Example`s, shape (batch,) -> `score`.
+- `transform_features`: raw features by name, as in `serving_default` -> the model's inputs.
+
+`score` is the probability of label 1: float32, shape (batch,).
+"""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
+
+from modules.model import build_model
+from modules.raw_features import parse_spec, raw_dtype, to_sparse
+from modules.spec import PRESENT_SUFFIX, Declaration
+from modules.spec.training import Training
+
+Raw = dict[str, tf.Tensor | tf.SparseTensor]
+
+
+class ServingModel(tf.Module):
+    """The transform graph and the model, in float64, behind the signatures above."""
+
+    def __init__(self, declaration: Declaration, training: Training, trained: keras.Model, transform_graph: str) -> None:
+        super().__init__()
+        self._declaration = declaration
+        loader = SavedModelLoader(str(Path(transform_graph, "transform_fn")))
+        self._transform_graph = loader._imported  # what is saved must be held; the loader has no public name for it
+        self._apply = loader.apply_transform_model
+        self._model = build_model(declaration, training, dtype="float64")
+        self._model.set_weights([weight.astype("float64") for weight in trained.get_weights()])
+
+    def transform(self, raw: Raw) -> dict[str, tf.Tensor]:
+        """The model's inputs for raw features in the transform graph's form."""
+        transformed = self._apply(raw)
+        return {name: transformed[name] for name in self._declaration.features}
+
+    def score(self, raw: Raw) -> dict[str, tf.Tensor]:
+        """The scores for raw features in the transform graph's form."""
+        logit = self._model(self.transform(raw))
+        return {"score": tf.cast(tf.sigmoid(logit)[:, 0], tf.float32)}
+
+
+def save(model: ServingModel, declaration: Declaration, directory: str) -> None:
+    """Writes the SavedModel with its signatures."""
+
+    def serving_default(**features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.score(_raw(features, declaration))
+
+    def transform_features(**features: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.transform(_raw(features, declaration))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.score(tf.io.parse_example(examples, parse_spec(declaration)))
+
+    signatures = {
+        "serving_default": _by_name(serving_default, declaration),
+        "serving_examples": serving_examples,
+        "transform_features": _by_name(transform_features, declaration),
+    }
+    tf.saved_model.save(model, directory, signatures=signatures)
+
+
+def _by_name(
+    function: Callable[..., dict[str, tf.Tensor]], declaration: Declaration
+) -> Callable[..., dict[str, tf.Tensor]]:
+    """A tf.function with one parameter a raw feature, those of optional features with an empty default at the end.
+
+    TensorFlow writes the defaults into the SignatureDef, from where a server takes what a request leaves out.
+    """
+    required, optional = [], []
+    for name, column in declaration.features.items():
+        if column.optional:
+            optional.append((name, raw_dtype(column)))
+            optional.append((name + PRESENT_SUFFIX, tf.bool))
+        else:
+            required.append((name, raw_dtype(column)))
+
+    def by_position(*values: tf.Tensor) -> dict[str, tf.Tensor]:
+        return function(**{name: value for (name, _), value in zip([*required, *optional], values, strict=True)})
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    by_position.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(name, kind) for name, _ in required]
+        + [inspect.Parameter(name, kind, default=tf.constant([], dtype)) for name, dtype in optional]
+    )
+    specs = [tf.TensorSpec([None], dtype, name) for name, dtype in [*required, *optional]]
+    return tf.function(by_position, input_signature=specs)
+
+
+def _raw(features: dict[str, tf.Tensor], declaration: Declaration) -> Raw:
+    """The inputs of `serving_default` in the transform graph's form. An empty input is one that was left out."""
+    rows = tf.reduce_max(tf.stack([tf.size(value) for value in features.values()]))
+    raw: Raw = {}
+    for name, column in declaration.features.items():
+        values = features[name]
+        if not column.optional:
+            _check_rows(name, values, rows)
+            raw[name] = tf.ensure_shape(values, [None])
+            continue
+        given = tf.size(values) > 0
+        marks = features[name + PRESENT_SUFFIX]
+        present = tf.cond(tf.size(marks) > 0, lambda m=marks: m, lambda g=given: tf.fill([rows], g))
+        values = tf.cond(given, lambda v=values: v, lambda v=values: tf.zeros([rows], v.dtype))
+        contradiction = f"{name}{PRESENT_SUFFIX} is true, but {name} is left out"
+        tf.debugging.Assert(given | ~tf.reduce_any(present), [contradiction])
+        _check_rows(name, values, rows)
+        _check_rows(name + PRESENT_SUFFIX, present, rows)
+        raw[name] = to_sparse(values, present)
+    return raw
+
+
+def _check_rows(name: str, values: tf.Tensor, rows: tf.Tensor) -> None:
+    tf.debugging.assert_equal(tf.size(values), rows, message=f"{name} has fewer rows than another input")

@@ -1,0 +1,100 @@
+"""A column of the data: its type, its role, and how it is transformed."""
+
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from modules.spec.frozen import Frozen
+from modules.spec.transforms import NUMERIC, Bucketise, Fill, Hash, Missing, OneHot, Transform, Vocabulary
+
+ColumnType = Literal["int", "float", "string", "bool", "timestamp"]
+Role = Literal["feature", "key", "time", "label", "id", "ignored"]
+
+_FILL_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "string": (str,), "bool": (bool,)}
+
+
+class Column(Frozen):
+    """One column of the data."""
+
+    type: ColumnType
+    """int: 64 bits; float: kept as float64 until it is rounded once to float32; timestamp: an instant, UTC."""
+    role: Role
+    """feature: a model input that the request carries; key: kept beside the row; time: the event's time;
+    label: what the label is made from, never a model input; id: the row's identity; ignored: read and checked,
+    then left out."""
+    unit: Literal["s", "ms", "us"] | None = None
+    """For a timestamp stored as a number: what it counts since 1970-01-01T00:00:00Z."""
+    zone: str | None = None
+    """For a timestamp stored as local time without an offset: its IANA time zone, such as America/Chicago."""
+    ambiguous: Literal["earliest", "latest"] | None = None
+    """Which instant a local time means that the end of summer time repeats. Without it such a row is an error."""
+    transform: Transform | None = None
+    """How a feature becomes a model input."""
+    missing: Missing = Field(default="required")
+    """What a row without the value gets."""
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        if zone is not None:
+            try:
+                ZoneInfo(zone)
+            except (ZoneInfoNotFoundError, ValueError) as error:
+                raise ValueError("an IANA time zone such as Europe/Paris") from error
+        return zone
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.role == "feature":
+            self._check_feature()
+        elif self.transform is not None:
+            raise ValueError(f"no transform, because the role is {self.role} and only a feature is transformed")
+        elif self.missing != "required":
+            raise ValueError(f"no missing policy, because the role is {self.role} and only a feature has one")
+        if self.role == "time" and self.type != "timestamp":
+            raise ValueError(f"type: timestamp for the column with role: time, not {self.type}")
+        if self.type != "timestamp" and (self.unit or self.zone or self.ambiguous):
+            raise ValueError(f"no unit, zone or ambiguous, because the type is {self.type} and not timestamp")
+        return self
+
+    def _check_feature(self) -> None:
+        if self.type == "timestamp":
+            raise ValueError("a feature of type int, float, string or bool; derive a number from the timestamp first")
+        if self.transform is None:
+            raise ValueError("a transform, such as {name: scale}, because the role is feature")
+        kind = self.transform.name
+        if self.type == "string" and not isinstance(self.transform, (Vocabulary, Hash)):
+            raise ValueError(f"vocabulary or hash for a string, not {kind}")
+        if self.type == "float" and isinstance(self.transform, (Vocabulary, Hash, OneHot)):
+            raise ValueError(f"an int, bool or string column for {kind}; bucketise a float instead")
+        if self.missing == "mean" and not isinstance(self.transform, (*NUMERIC, Bucketise)):
+            raise ValueError(f"missing: mean only with scale, log, passthrough or bucketise, not {kind}")
+        if self.missing == "own_category" and isinstance(self.transform, NUMERIC):
+            raise ValueError(f"missing: own_category only with bucketise, vocabulary, hash or one_hot, not {kind}")
+        if isinstance(self.missing, Fill):
+            value, allowed = self.missing.fill, _FILL_TYPES[self.type]
+            if not isinstance(value, allowed) or (isinstance(value, bool) and self.type != "bool"):
+                raise ValueError(f"a fill of the column's type, {self.type}, not {value!r}")
+
+    @property
+    def optional(self) -> bool:
+        """Whether a row may lack the value."""
+        return self.missing != "required"
+
+    @property
+    def categories(self) -> int | None:
+        """Number of categories of a categorical transform, the one for missing included; None for a numeric one."""
+        own = int(self.missing == "own_category")
+        if isinstance(self.transform, Vocabulary):
+            return self.transform.top + self.transform.oov_buckets + own
+        if isinstance(self.transform, (Bucketise, Hash)):
+            return self.transform.buckets + own
+        return None
+
+    @property
+    def width(self) -> int:
+        """Length of a numeric transform's vector: `depth` (and one more for missing) for one_hot, else 1."""
+        if isinstance(self.transform, OneHot):
+            return self.transform.depth + int(self.missing == "own_category")
+        return 1

@@ -1,0 +1,136 @@
+"""The whole declaration of a dataset: what `schema/<dataset>/features.yaml` says, typed and checked."""
+
+import hashlib
+from functools import cached_property
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from modules.spec.columns import Column
+from modules.spec.evaluation import Evaluation, Threshold
+from modules.spec.frozen import Frozen
+from modules.spec.label import Label
+from modules.spec.split import Split
+from modules.spec.training import Training, Tuning
+
+ROW_ID = "row_id"
+"""The examples' identity column: the hash of the row, or the column with role: id."""
+
+PRESENT_SUFFIX = "_present"
+"""`<feature>_present` is the signature input that marks an optional feature absent row by row."""
+
+
+class Declaration(Frozen):
+    """Everything that Twinbeam needs to know about a dataset."""
+
+    dataset: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    """The dataset's name, also the served model's."""
+    data: str
+    """Where the rows are: a file, a directory, a glob, or a pattern with {SPAN}, {VERSION} or {YYYY}-{MM}-{DD};
+    `package:NAME/PATH` is a file inside an installed package."""
+    spans: Annotated[int, Field(ge=1)] = 1
+    """With a pattern: how many of the latest spans are read together."""
+    columns: dict[str, Column]
+    """The data's columns, all of them: an undeclared column in the data is an error."""
+    label: Label
+    """What the model predicts."""
+    split: Split
+    """Which rows train, tune and judge."""
+    training: Training = Training()
+    """The model and its training."""
+    tuning: Tuning = Tuning()
+    """What `--tune` tries."""
+    evaluation: Evaluation
+    """What a model must reach to be pushed."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_roles()
+        self._check_names()
+        self._check_label()
+        for what, name in [("split.key", self.split.key), *(("evaluation.slices", s) for s in self.evaluation.slices)]:
+            if name is not None and (name not in self.columns or self.columns[name].role not in ("feature", "key")):
+                raise ValueError(f"for {what} a column with role: feature or key, not {name!r}")
+        return self
+
+    def _check_roles(self) -> None:
+        for role in ("time", "id"):
+            if len(found := self._with_role(role)) > 1:
+                raise ValueError(f"at most one column with role: {role}, not {', '.join(found)}")
+        if self.split.by == "time" and not self._with_role("time"):
+            raise ValueError("a column with role: time, because split.by is time")
+        if not self.features:
+            raise ValueError("at least one column with role: feature")
+
+    def _check_names(self) -> None:
+        taken = {ROW_ID: "the row's identity", self.label.name: "the label"}
+        taken |= {name + PRESENT_SUFFIX: f"the presence of {name}" for name in self.features}
+        for name in (*self.features, self.label.name):
+            if not name.isidentifier() or not name.isascii():
+                raise ValueError(f"for {name} a name of letters, digits and underscores, because it names a model input")
+        for name, column in self.columns.items():
+            own_label = name == self.label.column
+            own_id = name == ROW_ID and column.role == "id"
+            if name in taken and not own_label and not own_id:
+                raise ValueError(f"another name for the column {name}, which stands for {taken[name]}")
+
+    def _check_label(self) -> None:
+        label = self.label
+        if (label.column is None) == (label.ratio_above is None):
+            raise ValueError("for label either column or ratio_above")
+        for name in label.columns:
+            if name not in self.columns or self.columns[name].role == "ignored":
+                raise ValueError(f"for label a declared column that is not ignored, not {name!r}")
+        if label.column and (self.columns[label.column].role != "label" or self._type(label.column) not in ("int", "bool")):
+            raise ValueError(f"for label.column a column with role: label and type int or bool, not {label.column}")
+        if label.ratio_above:
+            for name in label.columns:
+                if self._type(name) not in ("int", "float"):
+                    raise ValueError(f"for label.ratio_above columns of type int or float, not {name}")
+            if self.columns[label.ratio_above.numerator].role != "label":
+                raise ValueError(f"role: label for {label.ratio_above.numerator}, which makes the label")
+
+    def _type(self, name: str) -> str:
+        return self.columns[name].type
+
+    def _with_role(self, role: str) -> tuple[str, ...]:
+        return tuple(name for name, column in self.columns.items() if column.role == role)
+
+    @cached_property
+    def features(self) -> dict[str, Column]:
+        """The model's inputs, in the order of their declaration."""
+        return {name: column for name, column in self.columns.items() if column.role == "feature"}
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Columns that are kept beside the features."""
+        return self._with_role("key")
+
+    @cached_property
+    def time(self) -> str | None:
+        """The event time's column, if there is one."""
+        return next(iter(self._with_role("time")), None)
+
+    @cached_property
+    def id(self) -> str | None:
+        """The column that holds the row's identity; None: the identity is the hash of the row."""
+        return next(iter(self._with_role("id")), None)
+
+    def only(self, *sections: str) -> Self:
+        """A copy in which `data`, `spans`, `training`, `tuning` and `evaluation` hold nothing unless they are named.
+
+        A component is given the sections that it reads, so that an edit of another does not run it again.
+        """
+        nothing = {
+            "data": "",
+            "spans": 1,
+            "training": Training(),
+            "tuning": Tuning(),
+            "evaluation": Evaluation(thresholds={"auc": Threshold(at_least=0.0)}),
+        }
+        return self.model_copy(update={name: value for name, value in nothing.items() if name not in sections})
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the declaration with its defaults filled in, 64 hexadecimal digits; for provenance."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()

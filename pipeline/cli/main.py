@@ -1,0 +1,176 @@
+"""Trains, evaluates and pushes a model whose features are the same in training and in serving.
+
+Exit codes: 0 done; 1 unexpected error; 2 wrong options; 3 declaration; 4 data or request; 5 anomalies in the data;
+6 model not blessed; 7 output cannot be written; 8 another run holds the output; 9 not found; 130 interrupted.
+"""
+
+import contextlib
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from modules.spec import Declaration, load_declaration
+from pipeline.cli.failures import show
+from pipeline.cli.progress import TerminalProgress
+from pipeline.cli.quiet import noise_to
+from pipeline.cli.summary import print_differences, print_summary
+from pipeline.orchestration.digests import ROOT
+from pipeline.orchestration.run import RunSettings, accept_schema, run
+from pipeline.serving import versions
+from pipeline.workspace import Workspace
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help=True)
+app.add_typer(schema_app, name="schema")
+
+DEFAULT_FEATURES = ROOT / "schema" / "taxi" / "features.yaml"
+
+Features = Annotated[Path, typer.Option(help="The declaration.", metavar="FILE")]
+Set = Annotated[list[str], typer.Option("--set", help="Overrides a field: training.steps=200.", metavar="FIELD=VALUE")]
+Data = Annotated[str, typer.Option(help="Other data: file, directory, glob or pattern.", metavar="PATH")]
+Output = Annotated[Path, typer.Option(help="Where everything is written.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Prints one JSON object on standard output.")]
+Debug = Annotated[bool, typer.Option(help="Shows the traceback of an error.")]
+
+
+@contextlib.contextmanager
+def _ending(console: Console, output: Path | None = None, log: Path | None = None, debug: bool = False, as_json: bool = False) -> Iterator[None]:
+    """Turns an error into its message and exit code."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        raise typer.Exit(show(error, console, output, log, debug, as_json)) from None
+
+
+def _load(features: Path, overrides: list[str], data: str) -> Declaration:
+    """The declaration with its overrides; `--data` is one of them."""
+    return load_declaration(features, [*overrides, *([f"data={json.dumps(data)}"] if data else [])])
+
+
+def _watched(settings: RunSettings, debug: bool, as_json: bool) -> contextlib.AbstractContextManager[tuple[Console, TerminalProgress]]:
+    """Holds the workspace and keeps its noise in a log; gives the console to show progress on."""
+
+    @contextlib.contextmanager
+    def watched() -> Iterator[tuple[Console, TerminalProgress]]:
+        with _ending(Console(stderr=True), settings.workspace.output, None, debug, as_json), settings.workspace.hold():
+            started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+            log = settings.workspace.logs / f"{started}.log"
+            with noise_to(log) as (out, err):
+                console = Console(file=err if as_json else out)
+                progress = TerminalProgress(console)
+                with _ending(Console(file=err), settings.workspace.output, log, debug, as_json):
+                    try:
+                        if not as_json:
+                            console.print(f"log: {log}", highlight=False, soft_wrap=True)
+                        yield Console(file=out), progress
+                    finally:
+                        progress.close()
+
+    return watched()
+
+
+@app.command("run")
+def run_command(
+    features: Features = DEFAULT_FEATURES,
+    data: Data = "",
+    overrides: Set = [],  # noqa: B006 (typer reads it)
+    output: Output = Path("build"),
+    tune: Annotated[int, typer.Option(help="Sets of hyperparameters to try; 0: none.", min=0)] = 0,
+    keep: Annotated[int, typer.Option(help="Versions, and runs' artifacts, to keep.", min=1)] = 3,
+    cache: Annotated[bool, typer.Option(help="Reuses what has not changed.")] = True,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Trains, evaluates and pushes a model: the whole pipeline, on this machine."""
+    with _ending(Console(stderr=True), output, None, debug, as_json):
+        declaration = _load(features, overrides, data)
+    settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache)
+    with _watched(settings, debug, as_json) as (console, progress):
+        record, ran = run(settings, progress)
+        progress.close()
+        if as_json:
+            console.print(record.model_dump_json(), highlight=False, markup=False, soft_wrap=True)
+        else:
+            print_summary(console, record, settings.workspace, ran)
+
+
+@app.command()
+def validate(features: Features = DEFAULT_FEATURES, overrides: Set = [], as_json: AsJson = False) -> None:  # noqa: B006
+    """Checks a declaration alone."""
+    with _ending(Console(stderr=True), as_json=as_json):
+        declaration = _load(features, overrides, "")
+        if as_json:
+            typer.echo(json.dumps({"dataset": declaration.dataset, "fingerprint": declaration.fingerprint}))
+        else:
+            typer.echo(f"{features}: valid; {len(declaration.columns)} columns, {len(declaration.features)} of them features.")
+
+
+@schema_app.command("accept")
+def accept_command(
+    features: Features = DEFAULT_FEATURES,
+    data: Data = "",
+    overrides: Set = [],  # noqa: B006
+    output: Output = Path("build"),
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Takes the data as it is into the curated schema beside the declaration."""
+    with _ending(Console(stderr=True), output, None, debug, as_json):
+        declaration = _load(features, overrides, data)
+    settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), 0, 1, True)
+    with _watched(settings, debug, as_json) as (console, progress):
+        changes = accept_schema(settings, progress)
+        progress.close()
+        if as_json:
+            rows = [dict(zip(("feature", "before", "after"), change, strict=True)) for change in changes]
+            console.print(json.dumps(rows), highlight=False, markup=False, soft_wrap=True)
+        else:
+            print_differences(console, changes, settings.schema_file)
+
+
+@app.command()
+def predict(
+    json_rows: Annotated[str, typer.Option("--json", help="A JSON object of features by name, or an array.", metavar="JSON")],
+    features: Features = DEFAULT_FEATURES,
+    output: Output = Path("build"),
+    version: Annotated[int, typer.Option(help="The version to ask; 0: the newest.")] = 0,
+    debug: Debug = False,
+) -> None:
+    """Asks the pushed model, in this process; prints one JSON object."""
+    with _ending(Console(stderr=True), output, None, debug):
+        base = Workspace(output).serving(_load(features, [], "").dataset)
+        model = versions.one(base, version) if version else versions.newest(base)
+        with noise_to(Path("/dev/null")) as (out, _):
+            from pipeline.serving.predict import predict as ask
+
+            scores = ask(model, json_rows)
+            print(json.dumps({"model": str(model), "score": scores}), file=out)
+
+
+@app.command()
+def rollback(
+    features: Features = DEFAULT_FEATURES,
+    output: Output = Path("build"),
+    to: Annotated[int, typer.Option(help="The version to go back to; 0: the one before the newest.")] = 0,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Makes an earlier version of the model the newest again."""
+    workspace = Workspace(output)
+    with _ending(Console(stderr=True), output, None, debug, as_json):
+        base = workspace.serving(_load(features, [], "").dataset)
+        if not base.is_dir():
+            versions.newest(base)
+        with workspace.hold():
+            earlier, version = versions.rollback(base, to or None)
+        if as_json:
+            typer.echo(json.dumps({"from": earlier, "version": version, "model": str(base / str(version))}))
+        else:
+            typer.echo(f"version {version} is the newest, a copy of version {earlier}: {base / str(version)}")

@@ -1,0 +1,108 @@
+"""ExampleValidator: stops the run where the data contradicts the curated schema, and says in how many rows."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
+from tfx import types
+from tfx.components.example_validator import executor as stock
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import artifact_utils, component_spec, standard_artifacts
+from tfx.types.system_executions import Process
+from tfx.utils import io_utils
+
+from modules.spec import AnomalyError
+from pipeline.ingest.examples import values_of
+
+
+class ExampleValidatorSpec(component_spec.ComponentSpec):
+    PARAMETERS = {"exclude_splits": component_spec.ExecutionParameter(type=str, optional=True)}
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "statistics": component_spec.ChannelParameter(type=standard_artifacts.ExampleStatistics),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
+    }
+    OUTPUTS = {"anomalies": component_spec.ChannelParameter(type=standard_artifacts.ExampleAnomalies)}
+    TYPE_ANNOTATION = Process
+
+
+class Executor(stock.Executor):
+    """The stock one records anomalies and lets the run go on."""
+
+    def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> Any:
+        result = super().Do(input_dict, output_dict, exec_properties)
+        anomalies = artifact_utils.get_single_instance(output_dict["anomalies"])
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        schema_uri = artifact_utils.get_single_uri(input_dict["schema"])
+        schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_uri))
+        table = [("split", "feature", "what is wrong", "rows")]
+        for split in artifact_utils.decode_split_names(anomalies.split_names):
+            found = anomalies_pb2.Anomalies()
+            found.ParseFromString(Path(anomalies.uri, f"Split-{split}", stock.DEFAULT_FILE_NAME).read_bytes())
+            for name, info in sorted(found.anomaly_info.items()):
+                rows = _rows_against(schema, name, Path(examples.uri, f"Split-{split}"))
+                table.append((split, name, info.description, f"{rows:,}"))
+            if found.HasField("dataset_anomaly_info"):
+                table.append((split, "(all)", found.dataset_anomaly_info.description, ""))
+        if len(table) > 1:
+            raise AnomalyError(
+                "the data contradicts the curated schema:\n" + _aligned(table) + "\nMend the data; or, if the data is "
+                "right, take it into the schema with `twinbeam schema accept`, look at the change, and run again."
+            )
+        return result
+
+
+def _rows_against(schema: schema_pb2.Schema, name: str, split: Path) -> int:
+    """How many rows of a split break the schema's rules for one feature; all of them if it has no rules for it."""
+    feature = next((feature for feature in schema.feature if feature.name == name), None)
+    domains = {domain.name: domain for domain in schema.string_domain}
+    rows = 0
+    for path in split.glob("*.parquet"):
+        if name not in pq.read_schema(path).names:
+            rows += pq.read_metadata(path).num_rows
+            continue
+        values = values_of(pq.read_table(path, columns=[name]), name)
+        if feature is None:
+            rows += len(values)
+            continue
+        missing = np.asarray(values.is_null())
+        broken = missing & (feature.presence.min_fraction == 1)
+        present = np.asarray(values.filter(values.is_valid()))
+        domain = domains.get(feature.domain) if feature.domain else feature.string_domain
+        if domain and domain.value:
+            known = pc.is_in(values.filter(values.is_valid()), pc.cast(list(domain.value), values.type))
+            broken[~missing] |= ~np.asarray(known)
+        elif feature.HasField("int_domain"):
+            low, high = feature.int_domain.min, feature.int_domain.max
+            broken[~missing] |= (present < low) | ((present > high) & feature.int_domain.HasField("max"))
+        elif feature.HasField("float_domain"):
+            low, high = feature.float_domain.min, feature.float_domain.max
+            broken[~missing] |= (present < low) | ((present > high) & feature.float_domain.HasField("max"))
+        rows += int(broken.sum())
+    return rows
+
+
+def _aligned(table: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
+
+
+class ExampleValidator(base_component.BaseComponent):
+    """Validates the statistics of all splits against the schema."""
+
+    SPEC_CLASS = ExampleValidatorSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(self, examples: types.BaseChannel, statistics: types.BaseChannel, schema: types.BaseChannel) -> None:
+        super().__init__(
+            ExampleValidatorSpec(
+                examples=examples,
+                statistics=statistics,
+                schema=schema,
+                exclude_splits="null",
+                anomalies=types.Channel(type=standard_artifacts.ExampleAnomalies),
+            )
+        )

@@ -1,0 +1,79 @@
+"""The curated schema: `schema.pbtxt` beside the declaration, what it lacks against data, and how data is taken into it."""
+
+from pathlib import Path
+
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx import types  # noqa: F401  (TFDV can only be imported after tfx)
+
+import tensorflow_data_validation as tfdv  # isort: skip
+
+from modules.spec import ROW_ID, Declaration, DeclarationError
+
+_HEADER = """# proto-file: tensorflow_metadata/proto/v0/schema.proto
+# proto-message: Schema
+"""
+
+
+def read_schema(path: Path) -> schema_pb2.Schema:
+    """Reads the curated schema; an absent file is an empty schema.
+
+    Raises:
+      DeclarationError: The file is not a schema.
+    """
+    if not path.exists():
+        return schema_pb2.Schema()
+    try:
+        return text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise DeclarationError(f"{path}: not a schema in text format: {error}. Mend it, or restore it from git.") from None
+
+
+def accept(
+    schema: schema_pb2.Schema, statistics: list[statistics_pb2.DatasetFeatureStatisticsList], declaration: Declaration
+) -> schema_pb2.Schema:
+    """The schema, widened so that data with these statistics is valid, and shaped as the declaration says."""
+    for split in statistics:
+        schema = tfdv.update_schema(schema, split, infer_feature_shape=False)
+    required = {declaration.label.name, ROW_ID, *filter(None, [declaration.time])}
+    required |= {name for name, column in declaration.features.items() if not column.optional}
+    for feature in schema.feature:
+        feature.ClearField("value_count")
+        if feature.name in required:
+            feature.presence.min_fraction = 1.0
+            feature.shape.CopyFrom(schema_pb2.FixedShape())  # a scalar
+        else:
+            feature.presence.CopyFrom(schema_pb2.FeaturePresence(min_count=1))
+            feature.ClearField("shape")
+    return schema
+
+
+def write_schema(schema: schema_pb2.Schema, path: Path) -> None:
+    path.write_text(_HEADER + text_format.MessageToString(schema), encoding="utf-8")
+
+
+def differences(inferred: schema_pb2.Schema, curated: schema_pb2.Schema) -> list[tuple[str, str, str]]:
+    """(feature, what was inferred from the data, what is curated) wherever the two say something else."""
+    rows = []
+    ours, theirs = ({feature.name: feature for feature in schema.feature} for schema in (curated, inferred))
+    for name in sorted(ours.keys() | theirs.keys()):
+        found = _describe(theirs[name], inferred) if name in theirs else "not in the data"
+        held = _describe(ours[name], curated) if name in ours else "not in the schema"
+        if found != held:
+            rows.append((name, found, held))
+    return rows
+
+
+def _describe(feature: schema_pb2.Feature, schema: schema_pb2.Schema) -> str:
+    parts = [schema_pb2.FeatureType.Name(feature.type).lower()]
+    parts.append("in every row" if feature.presence.min_fraction == 1 else "optional")
+    domains = {domain.name: domain for domain in schema.string_domain}
+    domain = domains.get(feature.domain) if feature.domain else feature.string_domain
+    if domain and domain.value:
+        parts.append(f"one of {len(domain.value)} values")
+    for bounds in (feature.int_domain, feature.float_domain):
+        if bounds.HasField("min") or bounds.HasField("max"):
+            low = f"{bounds.min:g}" if bounds.HasField("min") else "-inf"
+            high = f"{bounds.max:g}" if bounds.HasField("max") else "inf"
+            parts.append(f"in [{low}, {high}]")
+    return ", ".join(parts)

@@ -1,0 +1,95 @@
+"""Which files hold the rows: a file, a directory, a glob, or a pattern of spans and versions."""
+
+import dataclasses
+import datetime
+import glob
+import importlib.util
+import re
+from pathlib import Path
+
+from modules.spec import InputError
+
+SUFFIXES = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+_FIELDS = {"SPAN": r"\d+", "VERSION": r"\d+", "YYYY": r"\d{4}", "MM": r"\d{2}", "DD": r"\d{2}"}
+_EPOCH = datetime.date(1970, 1, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class InputFile:
+    """One file of rows."""
+
+    path: str
+    format: str
+    """csv, parquet or jsonl."""
+
+
+def find_files(data: str, spans: int = 1) -> list[InputFile]:
+    """The files that `data` names, in the order of their paths.
+
+    Args:
+      data: A file, a directory, a glob, `package:NAME/PATH`, or a pattern with {SPAN} or {YYYY}, {MM}, {DD}, and
+        {VERSION}, in which `*` stands for anything. A span is a number, or a day counted from 1970-01-01; of each span
+        only the latest version is read.
+      spans: With a pattern: how many of the latest spans to read.
+
+    Raises:
+      InputError: Nothing matches, or a file's name does not say its format.
+    """
+    if data.startswith("package:"):
+        data = _in_package(data.removeprefix("package:"))
+    if any("{" + field + "}" in data for field in _FIELDS):
+        paths = _latest(data, spans)
+    elif Path(data).is_dir():
+        paths = [str(path) for path in Path(data).rglob("*") if path.suffix in SUFFIXES and path.is_file()]
+        if not paths:
+            raise InputError(f"{data}: the directory holds no file ending in {', '.join(SUFFIXES)}.")
+    elif glob.has_magic(data):
+        paths = [path for path in glob.glob(data, recursive=True) if Path(path).is_file()]
+        if not paths:
+            raise InputError(f"{data}: no file matches. Check the pattern, and quote it so that the shell leaves it alone.")
+    elif Path(data).is_file():
+        paths = [data]
+    else:
+        raise InputError(f"{data}: no such file or directory. Name the data with --data PATH.")
+    for path in paths:
+        if Path(path).suffix not in SUFFIXES:
+            raise InputError(f"{path}: the name does not say the format; accepted: {', '.join(SUFFIXES)}.")
+        if Path(path).stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty. Remove it, or name other data with --data PATH.")
+    return [InputFile(path, SUFFIXES[Path(path).suffix]) for path in sorted(paths)]
+
+
+def _in_package(name: str) -> str:
+    package, _, path = name.partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"package:{name}: the package {package} is not installed.")
+    return str(Path(spec.submodule_search_locations[0], path))
+
+
+def _latest(pattern: str, spans: int) -> list[str]:
+    """The files of the latest version of each of the latest spans."""
+    fields = re.findall("{(" + "|".join(_FIELDS) + ")}", pattern)
+    by_date = {"YYYY", "MM", "DD"} <= set(fields)
+    if len(set(fields)) < len(fields) or ("SPAN" in fields) == by_date or set(fields) & {"YYYY", "MM", "DD"} and not by_date:
+        raise InputError(f"{pattern}: a pattern has either {{SPAN}}, or all of {{YYYY}}, {{MM}} and {{DD}}, each once.")
+    regex, wild = re.escape(pattern).replace(r"\*", "[^/]*"), pattern
+    for field in fields:
+        regex = regex.replace(re.escape("{" + field + "}"), f"(?P<{field}>{_FIELDS[field]})")
+        wild = wild.replace("{" + field + "}", "*")
+    found: dict[int, dict[int, list[str]]] = {}
+    for path in glob.glob(wild):
+        if (match := re.fullmatch(regex, path)) and Path(path).is_file():
+            values = {name: int(value) for name, value in match.groupdict().items()}
+            try:
+                span = values["SPAN"] if "SPAN" in values else _day(values)
+            except ValueError:
+                raise InputError(f"{path}: {pattern} reads a day from its name that no calendar has.") from None
+            found.setdefault(span, {}).setdefault(values.get("VERSION", 0), []).append(path)
+    if not found:
+        raise InputError(f"{pattern}: no file matches. Check the pattern against the names in its directory.")
+    return [path for span in sorted(found)[-spans:] for path in found[span][max(found[span])]]
+
+
+def _day(values: dict[str, int]) -> int:
+    return (datetime.date(values["YYYY"], values["MM"], values["DD"]) - _EPOCH).days

@@ -1,0 +1,114 @@
+"""One reader a format: a file becomes batches of columns as they were written, none converted yet."""
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from modules.spec import InputError
+from pipeline.ingest.files import InputFile
+from pipeline.ingest.problems import Problem
+
+_BLOCK_BYTES = 8 << 20
+_BATCH_ROWS = 1 << 16
+
+
+def read_batches(file: InputFile, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, in order.
+
+    Args:
+      file: The file.
+      declared: All columns that the file must have, and no other.
+      wanted: The columns to read.
+      problems: Rows that cannot be split into columns are added here, and left out.
+
+    Raises:
+      InputError: The file is not what its name says, or its columns are not the declared ones.
+    """
+    readers: dict[str, Callable[..., Iterator[pa.RecordBatch]]] = {"csv": _csv, "parquet": _parquet, "jsonl": _json_lines}
+    try:
+        yield from readers[file.format](file.path, declared, wanted, problems)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{file.path}: cannot be read as {file.format}: {error}. Mend or remove the file.") from None
+    except OSError as error:
+        raise InputError(f"{file.path}: cannot be read: {error}. Mend or remove the file.") from None
+
+
+def _check_columns(path: str, found: list[str], declared: list[str]) -> None:
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise InputError(f"{path}: the column {', '.join(twice)} is there twice. Rename one.")
+    missing = [name for name in declared if name not in found]
+    extra = [name for name in found if name not in declared]
+    if len(found) == 1 and len(declared) > 1:
+        for delimiter in (";", "\t", "|"):
+            if set(found[0].split(delimiter)) & set(declared):
+                raise InputError(
+                    f"{path}: the fields are separated by {delimiter!r}, not by a comma; write it with commas, "
+                    "or as Parquet."
+                )
+    if missing:
+        raise InputError(
+            f"{path}: the column {', '.join(missing)} is missing; found {', '.join(found)}. "
+            "Add it to the data, or remove it from the declaration."
+        )
+    if extra:
+        raise InputError(
+            f"{path}: the column {', '.join(extra)} is not declared. "
+            f"Declare it, for instance `{extra[0]}: {{type: string, role: ignored}}`, or remove it from the data."
+        )
+
+
+def _csv(path: str, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+    with open(path, encoding="utf-8-sig", errors="replace", newline="") as text:
+        header = next(csv.reader(text), [])
+    _check_columns(path, header, declared)
+    accepted = f"{len(header)} fields, as in the header, fields with commas in quotes"
+
+    def invalid(row: pyarrow.csv.InvalidRow) -> str:
+        example = f"{path}, row {row.number - 1}: read {row.actual_columns} fields in {row.text[:60]!r}"
+        problems.append(Problem("(the whole row)", accepted, 1, (example,)))
+        return "skip"
+
+    batches = pyarrow.csv.open_csv(
+        path,
+        read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
+        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=invalid),
+        convert_options=pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(wanted, pa.string()),
+            include_columns=wanted,
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    yield from batches
+
+
+def _parquet(path: str, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as file:
+        _check_columns(path, file.schema_arrow.names, declared)
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
+            yield batch.select(wanted)
+
+
+def _json_lines(path: str, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+    """A key that a row leaves out is null; a column that no row of the file has is missing."""
+    seen: dict[str, None] = {}
+    with Path(path).open("rb") as file:
+        while lines := file.readlines(_BLOCK_BYTES):
+            table = pyarrow.json.read_json(
+                io.BytesIO(b"".join(lines)),
+                read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=2 * _BLOCK_BYTES),
+            )
+            seen |= dict.fromkeys(table.column_names)
+            for name in wanted:
+                if name not in table.column_names:
+                    table = table.append_column(name, pa.nulls(len(table)))
+            yield from table.select(wanted).combine_chunks().to_batches(max_chunksize=_BATCH_ROWS)
+    _check_columns(path, list(seen), declared)

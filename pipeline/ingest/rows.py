@@ -1,0 +1,80 @@
+"""What a row of conformed columns gets beside its features: its identity, its label, and its split."""
+
+import hashlib
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modules.spec import EVAL, TRAIN, VALIDATION
+from modules.spec.label import Label
+from modules.spec.split import Split
+
+
+def row_ids(columns: dict[str, pa.Array]) -> pa.Array:
+    """The identity of each row: blake2b of its values to 128 bits, as 32 hexadecimal digits.
+
+    The values are taken in the order of the columns' names; each is written as `length:text`, a null as `-`, so that no
+    two different rows give the same text.
+    """
+    parts = []
+    for name in sorted(columns):
+        text = pc.cast(columns[name], pa.string())
+        length = pc.cast(pc.binary_length(text), pa.string())
+        parts.append(pc.binary_join_element_wise(length, text, ":", null_handling="emit_null"))
+    rows = pc.binary_join_element_wise(*parts, ",", null_handling="replace", null_replacement="-")
+    return pa.array([hashlib.blake2b(row.encode(), digest_size=16).hexdigest() for row in rows.to_pylist()], pa.string())
+
+
+def labels(columns: dict[str, pa.Array], label: Label) -> pa.Array:
+    """The label of each row, int64 with 0 and 1; null where a column that it is made from is null."""
+    if label.ratio_above is None:
+        assert label.column is not None
+        return pc.cast(columns[label.column], pa.int64())
+    rule = label.ratio_above
+    threshold = Fraction(rule.threshold)
+    numerator, denominator = (
+        pc.cast(pc.round(pc.multiply(pc.cast(columns[name], pa.float64()), float(rule.scale)), round_mode="half_to_even"), pa.int64())
+        for name in (rule.numerator, rule.denominator)
+    )  # fmt: skip
+    left = pc.multiply_checked(numerator, threshold.denominator)
+    right = pc.multiply_checked(denominator, threshold.numerator)
+    return pc.cast(pc.greater(left, right), pa.int64())
+
+
+def time_cuts(micros: np.ndarray, counts: np.ndarray, split: Split) -> tuple[int, int]:
+    """Where the validation and the eval split start, in microseconds, each start included.
+
+    Args:
+      micros: int64, shape (n,): the distinct times, ascending.
+      counts: int64, shape (n,): how many rows each has.
+      split: The shares.
+    """
+    upto = np.cumsum(counts)
+    rows = int(upto[-1])
+    ranks = [min(rows - 1, round(rows * (1 - later))) for later in (split.eval + split.validation, split.eval)]
+    validation, evaluation = (int(micros[np.searchsorted(upto, rank, side="right")]) for rank in ranks)
+    return validation, evaluation
+
+
+def split_by_time(micros: pa.Array, cuts: tuple[int, int]) -> np.ndarray:
+    """The split of each row, object array of names, shape (rows,)."""
+    time = micros.to_numpy(zero_copy_only=False)
+    return np.where(time >= cuts[1], EVAL, np.where(time >= cuts[0], VALIDATION, TRAIN)).astype(object)
+
+
+def split_by_hash(entities: pa.Array, ids: pa.Array, split: Split) -> np.ndarray:
+    """The split of each row by the hash of its entity, or of its id where the entity is null; shape (rows,)."""
+
+    def share(text: str) -> float:
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
+
+    texts = pc.coalesce(pc.binary_join_element_wise("entity", pc.cast(entities, pa.string()), ":"),
+                        pc.binary_join_element_wise("row", ids, ":"))  # fmt: skip
+    names = np.empty(len(ids), object)
+    dictionary = texts.dictionary_encode()
+    shares = np.array([share(text) for text in dictionary.dictionary.to_pylist()])
+    drawn = shares[dictionary.indices.to_numpy()]
+    names[:] = np.where(drawn < split.eval, EVAL, np.where(drawn < split.eval + split.validation, VALIDATION, TRAIN))
+    return names

@@ -1,0 +1,40 @@
+"""Digests of what a run is made of: sha256, hexadecimal."""
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import modules
+
+ROOT = Path(modules.__file__).parent.parent
+"""The directory that holds modules/, pipeline/ and, in a checkout, uv.lock."""
+
+
+def code_digest() -> str:
+    """Of all our code, the lock of its dependencies, and the Python that runs it."""
+    sources = sorted(path for package in ("modules", "pipeline") for path in (ROOT / package).rglob("*.py"))
+    lock = ROOT / "uv.lock"
+    return digest([sys.version, *(_named(path) for path in [*sources, *([lock] if lock.exists() else [])])])
+
+
+def _named(path: Path) -> str:
+    return f"{path.relative_to(ROOT)}:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def content_digest(paths: Iterable[str]) -> str:
+    """Of the files' content and order, whatever their names."""
+    digests = []
+    for path in paths:
+        with open(path, "rb") as file:
+            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    return digest(digests)
+
+
+def digest(parts: Iterable[str]) -> str:
+    """Of texts that hold no newline at their ends that matters: each is hashed with its length."""
+    whole = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode()
+        whole.update(b"%d:%b" % (len(encoded), encoded))
+    return whole.hexdigest()

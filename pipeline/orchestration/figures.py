@@ -1,0 +1,141 @@
+"""The figure that matters, one component a function: read from what it left behind."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import tensorflow_model_analysis as tfma
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_BLESSED_KEY, BLESSED_VALUE
+from tfx.components.statistics_gen import stats_artifact_utils
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from modules.spec import EVAL, SPLITS, Declaration
+from modules.trainer import HISTORY_FILE
+from pipeline.components.evaluator import CANDIDATE, METRICS
+from pipeline.components.example_gen import read_summary
+from pipeline.components.pusher import VERSION_PROPERTY
+from pipeline.ingest.examples import values_of
+from pipeline.orchestration.local_runner import Finished, Outputs
+
+
+def figure(finished: Finished) -> str:
+    """One phrase for a component's line."""
+    return _FIGURES[finished.name](finished.outputs)
+
+
+def rows(outputs: Outputs) -> dict[str, int]:
+    """ExampleGen's rows by split."""
+    return read_summary(_uri(outputs, "examples")).rows
+
+
+def example(outputs: Outputs, declaration: Declaration) -> dict[str, float | int | str]:
+    """The features that the first row of the eval split has, floats with as few digits as give the same float32."""
+    path = next(Path(_uri(outputs, "examples"), f"Split-{EVAL}").iterdir())
+    batch = next(pq.ParquetFile(path).iter_batches(batch_size=1, columns=list(declaration.features)))
+    row = {name: values_of(batch, name)[0].as_py() for name in declaration.features}
+    return {
+        name: value.decode() if isinstance(value, bytes) else float(str(np.float32(value))) if isinstance(value, float) else value
+        for name, value in row.items()
+        if value is not None
+    }
+
+
+def sliced_metrics(outputs: Outputs) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
+    """The Evaluator's metrics of the candidate by slice, `()` being the whole eval split; NaN where one is undefined."""
+    uri = _uri(outputs, "evaluation")
+    alone, beside_baseline = (tfma.load_eval_result(uri, model_name=name) for name in ("", CANDIDATE))
+    result = beside_baseline if beside_baseline.slicing_metrics else alone
+    return {
+        tuple((str(column), str(value)) for column, value in key): {
+            name: float(values[""][""][name]["doubleValue"]) for name in ("example_count", *METRICS)
+        }
+        for key, values in result.slicing_metrics
+    }
+
+
+def metrics(outputs: Outputs) -> dict[str, float]:
+    """The Evaluator's metrics of the candidate over the whole eval split, by our names."""
+    whole = sliced_metrics(outputs)[()]
+    return {name: whole[name] for name in METRICS}
+
+
+def statistics(outputs: Outputs) -> list[statistics_pb2.DatasetFeatureStatisticsList]:
+    """StatisticsGen's statistics, one entry a split."""
+    return [stats_artifact_utils.load_statistics(outputs["statistics"][0], split).proto() for split in SPLITS]
+
+
+def history(outputs: Outputs) -> list[dict[str, float]]:
+    """The learning curves, see `modules/trainer.py`."""
+    return json.loads(Path(_uri(outputs, "model_run"), HISTORY_FILE).read_text())
+
+
+def read_schema_artifact(outputs: Outputs) -> schema_pb2.Schema:
+    return io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(_uri(outputs, "schema")))
+
+
+def _uri(outputs: Outputs, key: str) -> str:
+    return artifact_utils.get_single_uri(outputs[key])
+
+
+def _examples(outputs: Outputs) -> str:
+    counts = rows(outputs)
+    return f"{sum(counts.values()):,} rows: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
+
+
+def _statistics(outputs: Outputs) -> str:
+    return f"{len(statistics(outputs)[0].datasets[0].features)} columns"
+
+
+def _schema(outputs: Outputs) -> str:
+    return f"{len(read_schema_artifact(outputs).feature)} columns"
+
+
+def _transform(outputs: Outputs) -> str:
+    path = Path(_uri(outputs, "post_transform_schema"))
+    schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(str(path)))
+    return f"{len(schema.feature) - 2} model inputs"
+
+
+def _tuner(outputs: Outputs) -> str:
+    trials = json.loads(Path(_uri(outputs, "tuner_results"), "tuner_results.json").read_text())
+    return f"{len(trials)} trials, best validation loss {min(trial['score'] for trial in trials):.4f}"
+
+
+def _trainer(outputs: Outputs) -> str:
+    looks = history(outputs)
+    best = min(looks, key=lambda look: look["val_loss"])
+    return f"{looks[-1]['step']:.0f} steps, best validation loss {best['val_loss']:.4f} at step {best['step']:.0f}"
+
+
+def _baseline(outputs: Outputs) -> str:
+    return "the last blessed model" if outputs.get("baseline_model") else "no earlier model"
+
+
+def _evaluator(outputs: Outputs) -> str:
+    found = metrics(outputs)
+    blessed = outputs["blessing"][0].get_int_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY) == BLESSED_VALUE
+    return f"AUC {found['auc']:.4f}, log loss {found['log_loss']:.4f}, {'blessed' if blessed else 'not blessed'}"
+
+
+def pushed_version(outputs: Outputs) -> int:
+    return int(outputs["pushed_model"][0].get_string_custom_property(VERSION_PROPERTY))
+
+
+_FIGURES: dict[str, Callable[[Any], str]] = {
+    "ExampleGen": _examples,
+    "StatisticsGen": _statistics,
+    "SchemaGen": _schema,
+    "CuratedSchema": _schema,
+    "ExampleValidator": lambda outputs: "no anomalies",
+    "Transform": _transform,
+    "Tuner": _tuner,
+    "Trainer": _trainer,
+    "Baseline": _baseline,
+    "Evaluator": _evaluator,
+    "Pusher": lambda outputs: f"version {pushed_version(outputs)}",
+}

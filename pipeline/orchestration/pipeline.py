@@ -1,0 +1,142 @@
+"""The TFX graph: one component a paragraph, in the order in which they run."""
+
+import dataclasses
+from pathlib import Path
+
+from tfx import v1 as tfx
+from tfx.dsl.components.base.base_component import BaseComponent
+from tfx.dsl.components.base.base_node import BaseNode
+from tfx.types import channel
+
+from modules.spec import SPLITS, TRAIN, VALIDATION, Declaration
+from pipeline.components.baseline import LastOtherBlessedModel
+from pipeline.components.evaluator import Evaluator
+from pipeline.components.example_gen import ExampleGen
+from pipeline.components.example_validator import ExampleValidator
+from pipeline.components.pusher import Pusher
+from pipeline.ingest.files import InputFile
+
+DIRECT_RUNNER = ["--runner=FnApiRunner", "--beam_plugins=tfx"]
+"""Beam's portable direct runner, in this process; `DirectRunner` itself would first try to download another one.
+Worker processes import tfx before anything else, which TFDV needs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PipelineInputs:
+    """What one pipeline is made of."""
+
+    declaration: Declaration
+    schema_file: Path
+    """The curated schema."""
+    schema: str
+    """What it says."""
+    files: list[InputFile]
+    content: str
+    """A digest of what the files hold."""
+    code: str
+    """A digest of the code: TFX's cache does not see behind the dotted names below."""
+    trials: int
+    """How many sets of hyperparameters the Tuner tries; 0: there is no Tuner."""
+    serving_dir: Path
+    """Where the model's versions are pushed."""
+    provenance: dict[str, str]
+    """What the pushed model says of its making; it names the run, so that the Pusher is never taken from the cache."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where one pipeline runs and leaves what it makes."""
+
+    artifacts: Path
+    """Where components leave their outputs."""
+    metadata: Path
+    """ML Metadata's SQLite file."""
+    cache: bool
+    """Whether a component with unchanged inputs may reuse its last output."""
+    beam_args: list[str]
+    """Beam's pipeline options."""
+
+
+def describe_data(inputs: PipelineInputs) -> tuple[ExampleGen, tfx.components.StatisticsGen, tfx.components.SchemaGen]:
+    """The components that say what the data is, before anything judges it."""
+    example_gen = ExampleGen(inputs.files, inputs.content, inputs.declaration)
+    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
+    schema_gen = tfx.components.SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
+    return example_gen, statistics_gen, schema_gen
+
+
+def data_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
+    """ExampleGen, StatisticsGen and SchemaGen alone."""
+    return _pipeline(inputs, place, list(describe_data(inputs)))
+
+
+def training_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
+    """The whole pipeline, ready for any TFX runner."""
+    declaration = inputs.declaration
+    example_gen, statistics_gen, schema_gen = describe_data(inputs)
+    examples = example_gen.outputs["examples"]
+
+    curated = tfx.components.ImportSchemaGen(schema_file=str(inputs.schema_file)).with_id("CuratedSchema")
+    curated.spec.exec_properties["content"] = inputs.schema
+    schema = curated.outputs["schema"]
+
+    example_validator = ExampleValidator(examples, statistics_gen.outputs["statistics"], schema)
+
+    transform = tfx.components.Transform(
+        examples=examples,
+        schema=schema,
+        preprocessing_fn="modules.preprocessing.preprocessing_fn",
+        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
+        custom_config={"declaration": declaration.only().model_dump_json()},
+    )
+    transform.add_upstream_node(example_validator)
+
+    learning = {"declaration": declaration.only("training", "tuning").model_dump_json(), "trials": inputs.trials}
+    splits = {
+        "train_args": tfx.proto.TrainArgs(splits=[TRAIN], num_steps=declaration.training.steps),
+        "eval_args": tfx.proto.EvalArgs(splits=[VALIDATION]),
+    }
+    tuner = tfx.components.Tuner(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        tuner_fn="modules.tuner.tuner_fn",
+        custom_config=learning,
+        **splits,
+    )
+
+    trainer = tfx.components.Trainer(
+        examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        hyperparameters=tuner.outputs["best_hyperparameters"] if inputs.trials else None,
+        run_fn="modules.trainer.run_fn",
+        custom_config=learning,
+        **splits,
+    )
+
+    baseline = tfx.dsl.Resolver(
+        strategy_class=LastOtherBlessedModel,
+        baseline_model=channel.Channel(type=tfx.types.standard_artifacts.Model),
+        model=trainer.outputs["model"],
+        blessing=channel.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+    ).with_id("Baseline")
+
+    evaluator = Evaluator(examples, trainer.outputs["model"], baseline.outputs["baseline_model"], declaration)
+
+    pusher = Pusher(trainer.outputs["model"], evaluator.outputs["blessing"], inputs.serving_dir, inputs.provenance)
+
+    components = [example_gen, statistics_gen, schema_gen, curated, example_validator, transform]
+    return _pipeline(inputs, place, [*components, *([tuner] if inputs.trials else []), trainer, baseline, evaluator, pusher])
+
+
+def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) -> tfx.dsl.Pipeline:
+    for component in components:
+        if isinstance(component, BaseComponent):
+            component.spec.exec_properties["code"] = inputs.code
+    return tfx.dsl.Pipeline(
+        pipeline_name=inputs.declaration.dataset,
+        pipeline_root=str(place.artifacts),
+        components=components,
+        enable_cache=place.cache,
+        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(place.metadata)),
+        beam_pipeline_args=place.beam_args,
+    )

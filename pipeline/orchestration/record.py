@@ -1,0 +1,64 @@
+"""What a run was made of and what it gave: shown at its end, kept beside it, and read by the next one."""
+
+from pathlib import Path
+from typing import Self
+
+from modules.spec.frozen import Frozen
+
+
+class ComponentRecord(Frozen):
+    """How one component went."""
+
+    name: str
+    seconds: float
+    """Wall time."""
+    cached: bool
+    """Whether its last output was reused."""
+    figure: str
+    """The figure that matters, in words."""
+
+
+class RunRecord(Frozen):
+    """One run that ended with a pushed model."""
+
+    run_id: str
+    """Its start, UTC."""
+    dataset: str
+    digest: str
+    """Of everything that the result depends on; the same digest gives the same result."""
+    data: str
+    """Where the rows came from."""
+    content: str
+    """Digest of the input files' content."""
+    code: str
+    """Digest of the code and of the lock."""
+    declaration: str
+    """The declaration's fingerprint."""
+    seed: int
+    version: int
+    """The pushed version."""
+    model: str
+    """The pushed model's directory."""
+    rows: dict[str, int]
+    """Rows by split."""
+    metrics: dict[str, float]
+    """The model's metrics on the eval split."""
+    example: dict[str, float | int | str]
+    """The features of one row of the eval split."""
+    seconds: float
+    """Wall time."""
+    components: tuple[ComponentRecord, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self | None:
+        """The record at `path`; None if there is none, or if another release wrote it."""
+        try:
+            return cls.model_validate_json(path.read_text())
+        except (OSError, ValueError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Replaces the record at `path` at once."""
+        written = path.with_suffix(".tmp")
+        written.write_text(self.model_dump_json(indent=2))
+        written.replace(path)

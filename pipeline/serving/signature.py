@@ -1,0 +1,50 @@
+"""A SavedModel's `serving_default`, called with columns: what a row lacks is marked absent, what is left out stays out."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import tensorflow as tf
+
+from modules.spec import PRESENT_SUFFIX
+
+
+class ScoringModel:
+    """A loaded model and the inputs that it takes."""
+
+    def __init__(self, directory: str) -> None:
+        self._loaded = tf.saved_model.load(directory)
+        self._signature = self._loaded.signatures["serving_default"]
+        self._inputs = self._signature.structured_input_signature[1]
+
+    @property
+    def required(self) -> set[str]:
+        """Features that every row must have."""
+        return {name for name in self.features if name + PRESENT_SUFFIX not in self._inputs}
+
+    @property
+    def features(self) -> dict[str, tf.DType]:
+        """The features and their dtypes, without the presences."""
+        return {name: spec.dtype for name, spec in self._inputs.items() if not self._is_presence(name)}
+
+    def _is_presence(self, name: str) -> bool:
+        return name.endswith(PRESENT_SUFFIX) and name.removesuffix(PRESENT_SUFFIX) in self._inputs
+
+    def score(self, features: dict[str, pa.Array]) -> tf.Tensor:
+        """The scores, float32 of shape (rows,), of columns with nulls where a row has no value.
+
+        Columns that the model does not know are left aside; an optional feature may be left out.
+        """
+        inputs = {name: tf.constant([], spec.dtype) for name, spec in self._inputs.items()}
+        for name, dtype in self.features.items():
+            if name in features:
+                values = features[name]
+                inputs[name] = _tensor(values, dtype)
+                if name not in self.required:
+                    inputs[name + PRESENT_SUFFIX] = tf.constant(values.is_valid().to_numpy(zero_copy_only=False))
+        return self._signature(**inputs)["score"]
+
+
+def _tensor(values: pa.Array, dtype: tf.DType) -> tf.Tensor:
+    if dtype == tf.string:
+        return tf.constant(pc.fill_null(pc.cast(values, pa.binary()), b"").to_pylist(), dtype)
+    return tf.constant(pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(dtype.as_numpy_dtype, copy=False))
