@@ -28,7 +28,9 @@ Raw = dict[str, tf.Tensor | tf.SparseTensor]
 class ServingModel(tf.Module):
     """The transform graph and the model, in float64, behind the signatures above."""
 
-    def __init__(self, declaration: Declaration, training: Training, trained: keras.Model, transform_graph: str) -> None:
+    def __init__(
+        self, declaration: Declaration, training: Training, trained: keras.Model, transform_graph: str
+    ) -> None:
         super().__init__()
         self._declaration = declaration
         loader = SavedModelLoader(str(Path(transform_graph, "transform_fn")))

@@ -25,8 +25,12 @@ def build_model(declaration: Declaration, training: Training, dtype: str = "floa
             deep.append(inputs[name])
         else:
             inputs[name] = keras.Input((), name=name, dtype="int64")
-            embed = keras.layers.Embedding(column.categories, training.embedding_dim, name=f"{name}_embedding", dtype=dtype)
-            weigh = keras.layers.Embedding(column.categories, 1, name=f"{name}_weight", embeddings_initializer="zeros", dtype=dtype)
+            embed = keras.layers.Embedding(
+                column.categories, training.embedding_dim, name=f"{name}_embedding", dtype=dtype
+            )
+            weigh = keras.layers.Embedding(
+                column.categories, 1, name=f"{name}_weight", embeddings_initializer="zeros", dtype=dtype
+            )
             deep.append(embed(inputs[name]))
             linear.append(weigh(inputs[name]))
     joined = keras.layers.Concatenate(name="inputs", dtype=dtype)(deep) if len(deep) > 1 else deep[0]

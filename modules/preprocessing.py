@@ -59,7 +59,9 @@ def _with_own_category(column: Column, values: tf.Tensor, present: tf.Tensor, na
         spread = tf.scatter_nd(at, known, [rows, width])
         return tf.concat([spread, tf.cast(~present, tf.float32)[:, tf.newaxis]], axis=1)
     assert column.categories is not None
-    return tf.tensor_scatter_nd_update(tf.fill(tf.shape(present), tf.constant(column.categories - 1, tf.int64)), at, known)
+    return tf.tensor_scatter_nd_update(
+        tf.fill(tf.shape(present), tf.constant(column.categories - 1, tf.int64)), at, known
+    )
 
 
 @functools.singledispatch

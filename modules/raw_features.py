@@ -19,7 +19,9 @@ def raw_dtype(column: Column) -> tf.DType:
 def parse_spec(declaration: Declaration) -> dict[str, tf.io.FixedLenFeature | tf.io.VarLenFeature]:
     """How to parse the features out of a serialized `tf.Example`."""
     return {
-        name: tf.io.VarLenFeature(raw_dtype(column)) if column.optional else tf.io.FixedLenFeature([], raw_dtype(column))
+        name: tf.io.VarLenFeature(raw_dtype(column))
+        if column.optional
+        else tf.io.FixedLenFeature([], raw_dtype(column))
         for name, column in declaration.features.items()
     }
 

@@ -57,7 +57,11 @@ def seed(training: Training) -> None:
 def with_hyperparameters(training: Training, values: dict[str, Any]) -> Training:
     """The training with what the tuner found, see `modules/tuner.py`."""
     widths = tuple(max(2, round(values["first_layer_units"] * 0.7**layer)) for layer in range(values["hidden_layers"]))
-    update = {"learning_rate": values["learning_rate"], "embedding_dim": values["embedding_dim"], "hidden_units": widths}
+    update = {
+        "learning_rate": values["learning_rate"],
+        "embedding_dim": values["embedding_dim"],
+        "hidden_units": widths,
+    }
     return training.model_copy(update=update)
 
 

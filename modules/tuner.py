@@ -34,14 +34,21 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
         compile_model(model, tried)
         return model
 
-    oracles = {"random": keras_tuner.oracles.RandomSearchOracle, "bayesian": keras_tuner.oracles.BayesianOptimizationOracle}
-    oracle = oracles[tuning.algorithm](objective=_OBJECTIVE, max_trials=fn_args.custom_config["trials"], seed=training.seed)
+    oracles = {
+        "random": keras_tuner.oracles.RandomSearchOracle,
+        "bayesian": keras_tuner.oracles.BayesianOptimizationOracle,
+    }
+    oracle = oracles[tuning.algorithm](
+        objective=_OBJECTIVE, max_trials=fn_args.custom_config["trials"], seed=training.seed
+    )
     tuner = _Tuner(oracle=oracle, hypermodel=build, directory=fn_args.working_dir, project_name="tuner")
     return TunerFnResult(
         tuner=tuner,
         fit_kwargs={
             "x": read_batches(fn_args.train_files, transform_output, declaration, training, shuffled=True),
-            "validation_data": read_batches(fn_args.eval_files, transform_output, declaration, training, shuffled=False),
+            "validation_data": read_batches(
+                fn_args.eval_files, transform_output, declaration, training, shuffled=False
+            ),
             **fit_arguments(training),
         },
     )

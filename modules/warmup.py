@@ -22,7 +22,10 @@ def write_warmup_requests(declaration: Declaration, model_dir: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for rows in _BATCHES:
-            for signature, inputs in (("serving_default", _by_name(declaration, rows)), ("serving_examples", _examples(declaration, rows))):
+            for signature, inputs in (
+                ("serving_default", _by_name(declaration, rows)),
+                ("serving_examples", _examples(declaration, rows)),
+            ):
                 log = prediction_log_pb2.PredictionLog()
                 request = log.predict_log.request
                 request.model_spec.name = declaration.dataset

@@ -26,7 +26,9 @@ def read_schema(path: Path) -> schema_pb2.Schema:
     try:
         return text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
     except (text_format.ParseError, UnicodeDecodeError) as error:
-        raise DeclarationError(f"{path}: not a schema in text format: {error}. Mend it, or restore it from git.") from None
+        raise DeclarationError(
+            f"{path}: not a schema in text format: {error}. Mend it, or restore it from git."
+        ) from None
 
 
 def accept(

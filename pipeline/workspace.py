@@ -62,7 +62,9 @@ class Workspace:
                 f"{self.output}: another run is writing here. Wait for it, or give this one --output DIR."
             ) from None
         except OSError as error:
-            raise OutputError(f"{self.output}: cannot be written: {error.strerror}. Name a directory with --output DIR.") from None
+            raise OutputError(
+                f"{self.output}: cannot be written: {error.strerror}. Name a directory with --output DIR."
+            ) from None
         with lock:
             try:
                 yield

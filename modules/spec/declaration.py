@@ -67,7 +67,9 @@ class Declaration(Frozen):
         taken |= {name + PRESENT_SUFFIX: f"the presence of {name}" for name in self.features}
         for name in (*self.features, self.label.name):
             if not name.isidentifier() or not name.isascii():
-                raise ValueError(f"for {name} a name of letters, digits and underscores, because it names a model input")
+                raise ValueError(
+                    f"for {name} a name of letters, digits and underscores, because it names a model input"
+                )
         for name, column in self.columns.items():
             own_label = name == self.label.column
             own_id = name == ROW_ID and column.role == "id"
@@ -81,7 +83,9 @@ class Declaration(Frozen):
         for name in label.columns:
             if name not in self.columns or self.columns[name].role == "ignored":
                 raise ValueError(f"for label a declared column that is not ignored, not {name!r}")
-        if label.column and (self.columns[label.column].role != "label" or self._type(label.column) not in ("int", "bool")):
+        if label.column and (
+            self.columns[label.column].role != "label" or self._type(label.column) not in ("int", "bool")
+        ):
             raise ValueError(f"for label.column a column with role: label and type int or bool, not {label.column}")
         if label.ratio_above:
             for name in label.columns:

@@ -65,9 +65,7 @@ class Hash(Frozen):
 
 NUMERIC = (Scale, Log, Passthrough)
 
-Transform = Annotated[
-    Scale | Log | Passthrough | OneHot | Bucketise | Vocabulary | Hash, Field(discriminator="name")
-]
+Transform = Annotated[Scale | Log | Passthrough | OneHot | Bucketise | Vocabulary | Hash, Field(discriminator="name")]
 
 TRANSFORM_NAMES = ("scale", "log", "passthrough", "one_hot", "bucketise", "vocabulary", "hash")
 

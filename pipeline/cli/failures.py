@@ -12,7 +12,9 @@ from modules.spec import OutputError, TwinbeamError
 INTERRUPTED = 130
 UNEXPECTED = 1
 
-_NO_ROOM = re.compile("No space left on device|File too large|database or disk is full|disk I/O error|Disk quota exceeded")
+_NO_ROOM = re.compile(
+    "No space left on device|File too large|database or disk is full|disk I/O error|Disk quota exceeded"
+)
 
 
 def failure(error: BaseException, output: Path | None) -> tuple[str, int]:
@@ -25,13 +27,24 @@ def failure(error: BaseException, output: Path | None) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; nothing was pushed.", INTERRUPTED
     if _NO_ROOM.search("".join(traceback.format_exception(error))):
-        return f"{output}: the disk is full; nothing was pushed. Make room, or name another --output DIR.", OutputError.exit_code
+        return (
+            f"{output}: the disk is full; nothing was pushed. Make room, or name another --output DIR.",
+            OutputError.exit_code,
+        )
     if isinstance(error, PermissionError):
-        return f"{error.filename}: permission denied; nothing was pushed. Name another --output DIR.", OutputError.exit_code
-    return f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else ''}", UNEXPECTED
+        return (
+            f"{error.filename}: permission denied; nothing was pushed. Name another --output DIR.",
+            OutputError.exit_code,
+        )
+    return (
+        f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else ''}",
+        UNEXPECTED,
+    )
 
 
-def show(error: BaseException, console: Console, output: Path | None, log: Path | None, debug: bool, as_json: bool) -> int:
+def show(
+    error: BaseException, console: Console, output: Path | None, log: Path | None, debug: bool, as_json: bool
+) -> int:
     """Prints the failure and returns its exit code."""
     message, code = failure(error, output)
     if debug:

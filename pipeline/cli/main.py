@@ -39,7 +39,9 @@ Debug = Annotated[bool, typer.Option(help="Shows the traceback of an error.")]
 
 
 @contextlib.contextmanager
-def _ending(console: Console, output: Path | None = None, log: Path | None = None, debug: bool = False, as_json: bool = False) -> Iterator[None]:
+def _ending(
+    console: Console, output: Path | None = None, log: Path | None = None, debug: bool = False, as_json: bool = False
+) -> Iterator[None]:
     """Turns an error into its message and exit code."""
     try:
         yield
@@ -54,7 +56,9 @@ def _load(features: Path, overrides: list[str], data: str) -> Declaration:
     return load_declaration(features, [*overrides, *([f"data={json.dumps(data)}"] if data else [])])
 
 
-def _watched(settings: RunSettings, debug: bool, as_json: bool) -> contextlib.AbstractContextManager[tuple[Console, TerminalProgress]]:
+def _watched(
+    settings: RunSettings, debug: bool, as_json: bool
+) -> contextlib.AbstractContextManager[tuple[Console, TerminalProgress]]:
     """Holds the workspace and keeps its noise in a log; gives the console to show progress on."""
 
     @contextlib.contextmanager
@@ -109,7 +113,9 @@ def validate(features: Features = DEFAULT_FEATURES, overrides: Set = [], as_json
         if as_json:
             typer.echo(json.dumps({"dataset": declaration.dataset, "fingerprint": declaration.fingerprint}))
         else:
-            typer.echo(f"{features}: valid; {len(declaration.columns)} columns, {len(declaration.features)} of them features.")
+            typer.echo(
+                f"{features}: valid; {len(declaration.columns)} columns, {len(declaration.features)} of them features."
+            )
 
 
 @schema_app.command("accept")
@@ -137,7 +143,9 @@ def accept_command(
 
 @app.command()
 def predict(
-    json_rows: Annotated[str, typer.Option("--json", help="A JSON object of features by name, or an array.", metavar="JSON")],
+    json_rows: Annotated[
+        str, typer.Option("--json", help="A JSON object of features by name, or an array.", metavar="JSON")
+    ],
     features: Features = DEFAULT_FEATURES,
     output: Output = Path("build"),
     version: Annotated[int, typer.Option(help="The version to ask; 0: the newest.")] = 0,

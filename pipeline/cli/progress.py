@@ -35,7 +35,9 @@ class TerminalProgress:
         if not self._live:
             state = "reused" if component.cached else "done"
             self._console.print(
-                f"{state:7}{component.name:17}{component.seconds:6.1f} s  {component.figure}", highlight=False, soft_wrap=True
+                f"{state:7}{component.name:17}{component.seconds:6.1f} s  {component.figure}",
+                highlight=False,
+                soft_wrap=True,
             )
 
     def close(self) -> None:

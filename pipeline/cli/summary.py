@@ -25,7 +25,11 @@ def print_summary(console: Console, record: RunRecord, workspace: Workspace, ran
     for name in record.metrics:
         table.add_column(name.replace("_", " "), justify="right")
     table.add_column("time", justify="right")
-    table.add_row(f"{sum(record.rows.values()):,}", *(f"{value:.4f}" for value in record.metrics.values()), f"{record.seconds:.0f} s")
+    table.add_row(
+        f"{sum(record.rows.values()):,}",
+        *(f"{value:.4f}" for value in record.metrics.values()),
+        f"{record.seconds:.0f} s",
+    )
     console.print(table)
     _line(console, f"model   {record.model}")
     _line(console, f"report  {workspace.report}")

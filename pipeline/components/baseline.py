@@ -1,5 +1,6 @@
 """Finds the model that a new one is compared with: the last blessed one other than itself."""
 
+import ml_metadata as mlmd
 from tfx import types
 from tfx.components.evaluator.constants import (
     ARTIFACT_PROPERTY_BLESSED_KEY,
@@ -7,8 +8,6 @@ from tfx.components.evaluator.constants import (
     BLESSED_VALUE,
 )
 from tfx.dsl.components.common import resolver
-
-import ml_metadata as mlmd
 
 
 class LastOtherBlessedModel(resolver.ResolverStrategy):

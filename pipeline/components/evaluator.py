@@ -13,6 +13,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis import constants as tfma_constants
 from tensorflow_model_analysis.proto import validation_result_pb2
 from tfx import types
 from tfx.components.evaluator import constants
@@ -53,7 +54,9 @@ def eval_config(declaration: Declaration, with_baseline: bool) -> tfma.EvalConfi
     models = [tfma.ModelSpec(name=CANDIDATE, label_key=declaration.label.name, prediction_key=SCORE[CANDIDATE])]
     if with_baseline:
         models.append(
-            tfma.ModelSpec(name=BASELINE, label_key=declaration.label.name, prediction_key=SCORE[BASELINE], is_baseline=True)
+            tfma.ModelSpec(
+                name=BASELINE, label_key=declaration.label.name, prediction_key=SCORE[BASELINE], is_baseline=True
+            )
         )
     metrics = [tfma.MetricConfig(class_name="ExampleCount")]
     for name, class_name in METRICS.items():
@@ -73,9 +76,7 @@ def eval_config(declaration: Declaration, with_baseline: bool) -> tfma.EvalConfi
                 change.absolute.value = threshold.may_worsen_by if lower else -threshold.may_worsen_by
         metrics.append(metric)
     slices = [tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in declaration.evaluation.slices)]
-    return tfma.EvalConfig(
-        model_specs=models, metrics_specs=[tfma.MetricsSpec(metrics=metrics)], slicing_specs=slices
-    )
+    return tfma.EvalConfig(model_specs=models, metrics_specs=[tfma.MetricsSpec(metrics=metrics)], slicing_specs=slices)
 
 
 @dataclasses.dataclass(eq=False)
@@ -127,7 +128,9 @@ def missed_thresholds(result: validation_result_pb2.ValidationResult, declaratio
             name, value = failure.metric_key.name, failure.metric_value.double_value.value
             threshold = declaration.evaluation.thresholds[name]
             if failure.metric_key.is_diff:
-                missed.append(f"{name} changed by {value:+.6g} from the last blessed model's, and may worsen by {threshold.may_worsen_by:g}")
+                missed.append(
+                    f"{name} changed by {value:+.6g} from the last blessed model's, and may worsen by {threshold.may_worsen_by:g}"
+                )
             else:
                 bounds = [f"at least {threshold.at_least:g}" if threshold.at_least is not None else "",
                           f"at most {threshold.at_most:g}" if threshold.at_most is not None else ""]  # fmt: skip
@@ -180,7 +183,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 pipeline
                 | "Files" >> beam.Create(files)
                 | "Score" >> beam.ParDo(_Score(declaration, models, str(scores)))
-                | "Judge" >> tfma.ExtractEvaluateAndWriteResults(eval_config=config, output_path=evaluation.uri)
+                | "Judge"
+                >> tfma.ExtractEvaluateAndWriteResults(
+                    eval_config=config, eval_shared_model=_scored_models(models), output_path=evaluation.uri
+                )
             )
         missed = missed_thresholds(tfma.load_validation_result(evaluation.uri), declaration)
         blessed = not missed
@@ -196,6 +202,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             blessing.set_int_custom_property(constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, baselines[0].id)
 
 
+def _scored_models(models: dict[str, str]) -> list[tfma.EvalSharedModel]:
+    """The models as TFMA has to know them: their scores are there already, and it loads none of them."""
+    return [
+        tfma.EvalSharedModel(
+            model_path=path,
+            model_name=name,
+            model_type=tfma_constants.MATERIALIZED_PREDICTION,
+            is_baseline=name == BASELINE,
+        )
+        for name, path in models.items()
+    ]
+
+
 class Evaluator(base_beam_component.BaseBeamComponent):
     """Judges the exported model on the eval split, beside the last blessed one where there is one."""
 
@@ -203,7 +222,11 @@ class Evaluator(base_beam_component.BaseBeamComponent):
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
     def __init__(
-        self, examples: types.BaseChannel, model: types.BaseChannel, baseline_model: types.BaseChannel, declaration: Declaration
+        self,
+        examples: types.BaseChannel,
+        model: types.BaseChannel,
+        baseline_model: types.BaseChannel,
+        declaration: Declaration,
     ) -> None:
         super().__init__(
             EvaluatorSpec(

@@ -45,7 +45,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _ = (
                 pipeline
                 | "Ingest" >> Ingest(files, declaration, examples.uri)
-                | "WriteSummary" >> beam.Map(lambda summary: summary_file.write_text(json.dumps(dataclasses.asdict(summary))))
+                | "WriteSummary"
+                >> beam.Map(lambda summary: summary_file.write_text(json.dumps(dataclasses.asdict(summary))))
             )
         check(read_summary(examples.uri), declaration)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
@@ -78,7 +79,9 @@ def check(summary: Summary, declaration: Declaration) -> None:
             raise InputError(f"the split {split} holds none of the {rows:,} rows. Change `split`, or give more data.")
     for name in declaration.features:
         if summary.nulls.get(name, 0) == rows:
-            raise InputError(f"column {name} is null in all {rows:,} rows. Mend the data, or declare it with role: ignored.")
+            raise InputError(
+                f"column {name} is null in all {rows:,} rows. Mend the data, or declare it with role: ignored."
+            )
     for split in (TRAIN, EVAL):
         ones, of = summary.positives.get(split, 0), summary.rows[split]
         if ones in (0, of):

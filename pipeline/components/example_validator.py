@@ -87,7 +87,9 @@ def _rows_against(schema: schema_pb2.Schema, name: str, split: Path) -> int:
 
 def _aligned(table: list[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table)
+    return "\n".join(
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table
+    )
 
 
 class ExampleValidator(base_component.BaseComponent):

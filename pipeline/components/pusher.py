@@ -65,7 +65,9 @@ class Pusher(StockPusher):
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
-    def __init__(self, model: types.BaseChannel, model_blessing: types.BaseChannel, base: Path, provenance: dict[str, str]) -> None:
+    def __init__(
+        self, model: types.BaseChannel, model_blessing: types.BaseChannel, base: Path, provenance: dict[str, str]
+    ) -> None:
         filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=str(base))
         super().__init__(
             model=model,

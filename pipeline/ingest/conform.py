@@ -56,9 +56,10 @@ def conform(values: pa.Array, column: Column, name: str) -> tuple[pa.Array, np.n
     if pa.types.is_large_string(values.type):
         values = values.cast(pa.string())
     cast = {"int": _to_int, "float": _to_float, "string": _to_string, "bool": _to_bool, "timestamp": _to_micros}
-    if not (
-        pa.types.is_primitive(values.type) or pa.types.is_decimal(values.type) or pa.types.is_string(values.type)
-    ) or (result := cast[column.type](values, column)) is None:
+    if (
+        not (pa.types.is_primitive(values.type) or pa.types.is_decimal(values.type) or pa.types.is_string(values.type))
+        or (result := cast[column.type](values, column)) is None
+    ):
         raise InputError(f"column {name} is retyped: read {values.type}; accepted: {accepted(column)}.")
     fits = pc.or_kleene(pc.is_valid(result), pc.is_null(values, nan_is_null=True))
     return result, ~fits.to_numpy(zero_copy_only=False)
@@ -165,6 +166,7 @@ def _cast_each(text: pa.Array, to: pa.DataType, column: Column) -> pa.Array:
     try:
         instants = pc.cast(text, to)
     except pa.ArrowInvalid:
+
         def one(value: pa.Scalar) -> object:
             try:
                 return pc.cast(value, to).as_py()

@@ -12,7 +12,13 @@ import pyarrow.parquet as pq
 
 from modules.spec import ROW_ID, Declaration
 
-_TYPES = {"int": pa.int64(), "bool": pa.int64(), "timestamp": pa.int64(), "float": pa.float32(), "string": pa.large_binary()}
+_TYPES = {
+    "int": pa.int64(),
+    "bool": pa.int64(),
+    "timestamp": pa.int64(),
+    "float": pa.float32(),
+    "string": pa.large_binary(),
+}
 
 
 def example_types(declaration: Declaration) -> dict[str, pa.DataType]:

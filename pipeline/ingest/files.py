@@ -46,7 +46,9 @@ def find_files(data: str, spans: int = 1) -> list[InputFile]:
     elif glob.has_magic(data):
         paths = [path for path in glob.glob(data, recursive=True) if Path(path).is_file()]
         if not paths:
-            raise InputError(f"{data}: no file matches. Check the pattern, and quote it so that the shell leaves it alone.")
+            raise InputError(
+                f"{data}: no file matches. Check the pattern, and quote it so that the shell leaves it alone."
+            )
     elif Path(data).is_file():
         paths = [data]
     else:
@@ -71,7 +73,12 @@ def _latest(pattern: str, spans: int) -> list[str]:
     """The files of the latest version of each of the latest spans."""
     fields = re.findall("{(" + "|".join(_FIELDS) + ")}", pattern)
     by_date = {"YYYY", "MM", "DD"} <= set(fields)
-    if len(set(fields)) < len(fields) or ("SPAN" in fields) == by_date or set(fields) & {"YYYY", "MM", "DD"} and not by_date:
+    if (
+        len(set(fields)) < len(fields)
+        or ("SPAN" in fields) == by_date
+        or (set(fields) & {"YYYY", "MM", "DD"}
+        and not by_date)
+    ):
         raise InputError(f"{pattern}: a pattern has either {{SPAN}}, or all of {{YYYY}}, {{MM}} and {{DD}}, each once.")
     regex, wild = re.escape(pattern).replace(r"\*", "[^/]*"), pattern
     for field in fields:

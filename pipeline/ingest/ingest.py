@@ -179,10 +179,14 @@ class _WriteExamples(beam.DoFn):
         for name in spec.label.columns:
             must_be_there(name, columns[name], "the label is made from it")
         if spec.label.column:
-            outside = np.flatnonzero(pc.not_equal(pc.if_else(label, 1, 0), label).fill_null(False).to_numpy(zero_copy_only=False))
+            outside = np.flatnonzero(
+                pc.not_equal(pc.if_else(label, 1, 0), label).fill_null(False).to_numpy(zero_copy_only=False)
+            )
             if len(outside):
                 read = [(int(at), label[int(at)].as_py()) for at in outside]
-                summary.problems.append(problem(file.path, row, spec.label.column, "0 or 1, because it is the label", read))
+                summary.problems.append(
+                    problem(file.path, row, spec.label.column, "0 or 1, because it is the label", read)
+                )
         if spec.time:
             must_be_there(spec.time, columns[spec.time], "it is the event's time")
         columns |= {ROW_ID: ids, spec.label.name: label}

@@ -18,7 +18,9 @@ _BLOCK_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 16
 
 
-def read_batches(file: InputFile, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    file: InputFile, declared: list[str], wanted: list[str], problems: list[Problem]
+) -> Iterator[pa.RecordBatch]:
     """The rows of a file, in order.
 
     Args:
@@ -30,7 +32,11 @@ def read_batches(file: InputFile, declared: list[str], wanted: list[str], proble
     Raises:
       InputError: The file is not what its name says, or its columns are not the declared ones.
     """
-    readers: dict[str, Callable[..., Iterator[pa.RecordBatch]]] = {"csv": _csv, "parquet": _parquet, "jsonl": _json_lines}
+    readers: dict[str, Callable[..., Iterator[pa.RecordBatch]]] = {
+        "csv": _csv,
+        "parquet": _parquet,
+        "jsonl": _json_lines,
+    }
     try:
         yield from readers[file.format](file.path, declared, wanted, problems)
     except pa.ArrowInvalid as error:

@@ -24,7 +24,9 @@ def row_ids(columns: dict[str, pa.Array]) -> pa.Array:
         length = pc.cast(pc.binary_length(text), pa.string())
         parts.append(pc.binary_join_element_wise(length, text, ":", null_handling="emit_null"))
     rows = pc.binary_join_element_wise(*parts, ",", null_handling="replace", null_replacement="-")
-    return pa.array([hashlib.blake2b(row.encode(), digest_size=16).hexdigest() for row in rows.to_pylist()], pa.string())
+    return pa.array(
+        [hashlib.blake2b(row.encode(), digest_size=16).hexdigest() for row in rows.to_pylist()], pa.string()
+    )
 
 
 def labels(columns: dict[str, pa.Array], label: Label) -> pa.Array:
@@ -34,13 +36,16 @@ def labels(columns: dict[str, pa.Array], label: Label) -> pa.Array:
         return pc.cast(columns[label.column], pa.int64())
     rule = label.ratio_above
     threshold = Fraction(rule.threshold)
-    numerator, denominator = (
-        pc.cast(pc.round(pc.multiply(pc.cast(columns[name], pa.float64()), float(rule.scale)), round_mode="half_to_even"), pa.int64())
-        for name in (rule.numerator, rule.denominator)
-    )  # fmt: skip
+    numerator, denominator = (_units(columns[name], rule.scale) for name in (rule.numerator, rule.denominator))
     left = pc.multiply_checked(numerator, threshold.denominator)
     right = pc.multiply_checked(denominator, threshold.numerator)
     return pc.cast(pc.greater(left, right), pa.int64())
+
+
+def _units(values: pa.Array, scale: int) -> pa.Array:
+    """`rint(value * scale)`, half to even, as int64."""
+    scaled = pc.multiply(pc.cast(values, pa.float64()), float(scale))
+    return pc.cast(pc.round(scaled, round_mode="half_to_even"), pa.int64())
 
 
 def time_cuts(micros: np.ndarray, counts: np.ndarray, split: Split) -> tuple[int, int]:

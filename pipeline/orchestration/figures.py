@@ -39,14 +39,18 @@ def example(outputs: Outputs, declaration: Declaration) -> dict[str, float | int
     batch = next(pq.ParquetFile(path).iter_batches(batch_size=1, columns=list(declaration.features)))
     row = {name: values_of(batch, name)[0].as_py() for name in declaration.features}
     return {
-        name: value.decode() if isinstance(value, bytes) else float(str(np.float32(value))) if isinstance(value, float) else value
+        name: value.decode()
+        if isinstance(value, bytes)
+        else float(str(np.float32(value)))
+        if isinstance(value, float)
+        else value
         for name, value in row.items()
         if value is not None
     }
 
 
 def sliced_metrics(outputs: Outputs) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
-    """The Evaluator's metrics of the candidate by slice, `()` being the whole eval split; NaN where one is undefined."""
+    """The candidate's metrics by slice, `()` being the whole eval split; NaN where one is undefined."""
     uri = _uri(outputs, "evaluation")
     alone, beside_baseline = (tfma.load_eval_result(uri, model_name=name) for name in ("", CANDIDATE))
     result = beside_baseline if beside_baseline.slicing_metrics else alone

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
 from typing import Any
 
 from ml_metadata.proto import metadata_store_pb2

@@ -125,7 +125,9 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
     pusher = Pusher(trainer.outputs["model"], evaluator.outputs["blessing"], inputs.serving_dir, inputs.provenance)
 
     components = [example_gen, statistics_gen, schema_gen, curated, example_validator, transform]
-    return _pipeline(inputs, place, [*components, *([tuner] if inputs.trials else []), trainer, baseline, evaluator, pusher])
+    return _pipeline(
+        inputs, place, [*components, *([tuner] if inputs.trials else []), trainer, baseline, evaluator, pusher]
+    )
 
 
 def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) -> tfx.dsl.Pipeline:

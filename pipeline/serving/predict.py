@@ -27,15 +27,19 @@ def predict(model: Path, text: str) -> list[float]:
     try:
         rows = json.loads(text)
     except json.JSONDecodeError as error:
-        raise InputError(f"--json: not JSON at character {error.pos + 1}: {error.msg}. Quote the whole object for the shell.") from None
+        raise InputError(
+            f"--json: not JSON at character {error.pos + 1}: {error.msg}. Quote the whole object for the shell."
+        ) from None
     rows = rows if isinstance(rows, list) else [rows]
     if not rows or not all(isinstance(row, dict) for row in rows):
-        raise InputError("--json: accepted: an object such as {\"fare\": 12.5}, or an array of objects.")
+        raise InputError('--json: accepted: an object such as {"fare": 12.5}, or an array of objects.')
     scoring = ScoringModel(str(model))
     columns = {name: _column(name, rows, scoring.features[name], name in scoring.required) for name in scoring.features}
     for number, row in enumerate(rows, start=1):
         if unknown := sorted(row.keys() - scoring.features.keys()):
-            raise InputError(f"--json, row {number}: {', '.join(unknown)}: unknown; accepted: {', '.join(scoring.features)}.")
+            raise InputError(
+                f"--json, row {number}: {', '.join(unknown)}: unknown; accepted: {', '.join(scoring.features)}."
+            )
     return [float(score) for score in scoring.score(columns).numpy()]
 
 
@@ -49,7 +53,11 @@ def _column(name: str, rows: list[dict[str, Any]], dtype: tf.DType, required: bo
             raise InputError(f"--json, row {number}: {name}: read {json.dumps(value)}; accepted: {_ACCEPTED[dtype]}.")
     if dtype == tf.float32:
         return pa.array([None if value is None else float(np.float32(value)) for value in values], pa.float32())
-    return pa.array(values, pa.string()) if dtype == tf.string else pa.array([None if v is None else int(v) for v in values], pa.int64())
+    return (
+        pa.array(values, pa.string())
+        if dtype == tf.string
+        else pa.array([None if v is None else int(v) for v in values], pa.int64())
+    )
 
 
 def _fits(value: object, dtype: tf.DType) -> bool:

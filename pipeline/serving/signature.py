@@ -1,6 +1,5 @@
-"""A SavedModel's `serving_default`, called with columns: what a row lacks is marked absent, what is left out stays out."""
+"""A SavedModel's `serving_default`, called with columns: what a row lacks is marked absent."""
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
