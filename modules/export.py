@@ -59,7 +59,7 @@ def save(model: ServingModel, declaration: Declaration, directory: str) -> None:
     def transform_features(**features: tf.Tensor) -> dict[str, tf.Tensor]:
         return model.transform(_raw(features, declaration))
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="examples")], autograph=False)
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return model.score(tf.io.parse_example(examples, parse_spec(declaration)))
 
@@ -95,7 +95,7 @@ def _by_name(
         + [inspect.Parameter(name, kind, default=tf.constant([], dtype)) for name, dtype in optional]
     )
     specs = [tf.TensorSpec([None], dtype, name) for name, dtype in [*required, *optional]]
-    return tf.function(by_position, input_signature=specs)
+    return tf.function(by_position, input_signature=specs, autograph=False)
 
 
 def _raw(features: dict[str, tf.Tensor], declaration: Declaration) -> Raw:

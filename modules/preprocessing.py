@@ -13,12 +13,13 @@ import tensorflow_transform as tft
 
 from modules.raw_features import to_dense
 from modules.spec import ROW_ID, Column, Declaration
-from modules.spec.transforms import Bucketise, Fill, Hash, Log, OneHot, Passthrough, Scale, Transform, Vocabulary
+from modules.spec.transforms import Bucketise, Fill, Hash, Identity, Log, OneHot, Passthrough, Scale, Transform, Vocabulary
 
-Tensor = tf.Tensor | tf.SparseTensor
+_QUANTILE_ERROR = 0.01
+"""Buckets hold the same number of rows to within this share of all rows."""
 
 
-def preprocessing_fn(inputs: dict[str, Tensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
+def preprocessing_fn(inputs: dict[str, tf.Tensor | tf.SparseTensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
     """TFX's entry point.
 
     Args:
@@ -34,78 +35,87 @@ def preprocessing_fn(inputs: dict[str, Tensor], custom_config: dict[str, Any]) -
     return outputs | {name: tf.identity(inputs[name]) for name in (declaration.label.name, ROW_ID)}
 
 
-def _model_input(feature: Tensor, name: str, column: Column) -> tf.Tensor:
+def _model_input(feature: tf.Tensor | tf.SparseTensor, name: str, column: Column) -> tf.Tensor:
     assert column.transform is not None
     if not isinstance(feature, tf.SparseTensor):
-        return _transform(column.transform, feature, name)
+        return _transform(column.transform, feature, feature, name)
     values, present = to_dense(feature)
     if isinstance(column.missing, Fill):
-        return _transform(column.transform, tf.where(present, values, tf.cast(column.missing.fill, values.dtype)), name)
+        filled = tf.where(present, values, tf.cast(column.missing.fill, values.dtype))
+        return _transform(column.transform, filled, filled, name)
     if column.missing == "mean":
-        # The mean of what is there, so that filling it in moves neither the mean nor any quantile's order.
-        mean = tft.mean(tf.cast(feature.values, tf.float32))
-        return _transform(column.transform, tf.where(present, tf.cast(values, tf.float32), mean), name)
-    return _with_own_category(column, values, present, name)
-
-
-def _with_own_category(column: Column, values: tf.Tensor, present: tf.Tensor, name: str) -> tf.Tensor:
-    """The transform of the values that are there, and the last category for the others."""
-    assert column.transform is not None
-    known = _transform(column.transform, tf.boolean_mask(values, present), name)
-    at = tf.where(present)
+        seen = tf.cast(feature.values, tf.float32)
+        filled = tf.where(present, tf.cast(values, tf.float32), tft.mean(seen))
+        return _transform(column.transform, filled, seen, name)
+    known = _transform(column.transform, values, feature.values, name)
     if isinstance(column.transform, OneHot):
-        width = column.transform.depth
-        rows = tf.size(present, tf.int64)
-        spread = tf.scatter_nd(at, known, [rows, width])
-        return tf.concat([spread, tf.cast(~present, tf.float32)[:, tf.newaxis]], axis=1)
+        absent = tf.cast(~present, tf.float32)[:, tf.newaxis]
+        return tf.concat([known * (1 - absent), absent], axis=1)
     assert column.categories is not None
-    return tf.tensor_scatter_nd_update(
-        tf.fill(tf.shape(present), tf.constant(column.categories - 1, tf.int64)), at, known
-    )
+    return tf.where(present, known, tf.constant(column.categories - 1, tf.int64))
 
 
 @functools.singledispatch
-def _transform(transform: Transform, values: tf.Tensor, name: str) -> tf.Tensor:
-    """Dense values, shape (n,), to float32 of shape (n, width) or int64 categories of shape (n,)."""
+def _transform(transform: Transform, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
+    """What the catalogue says of `transform`.
+
+    Args:
+      transform: Which one.
+      values: What to transform, shape (batch,).
+      seen: What the training split's statistics are taken over, shape (n,): without the rows that lack the value.
+      name: The feature's name.
+
+    Returns:
+      float32 of shape (batch, width), or int64 categories of shape (batch,).
+    """
     raise TypeError(transform)
 
 
 @_transform.register
-def _scale(transform: Scale, values: tf.Tensor, name: str) -> tf.Tensor:
-    return tft.scale_to_z_score(tf.cast(values, tf.float32))[:, tf.newaxis]
+def _scale(transform: Scale, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
+    seen = tf.cast(seen, tf.float32)
+    deviation = tf.sqrt(tft.var(seen))
+    scaled = (tf.cast(values, tf.float32) - tft.mean(seen)) / tf.where(deviation > 0, deviation, 1.0)
+    return scaled[:, tf.newaxis]
 
 
 @_transform.register
-def _log(transform: Log, values: tf.Tensor, name: str) -> tf.Tensor:
+def _log(transform: Log, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
     return tf.cast(tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0)), tf.float32)[:, tf.newaxis]
 
 
 @_transform.register
-def _passthrough(transform: Passthrough, values: tf.Tensor, name: str) -> tf.Tensor:
+def _passthrough(transform: Passthrough, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
     return tf.cast(values, tf.float32)[:, tf.newaxis]
 
 
 @_transform.register
-def _one_hot(transform: OneHot, values: tf.Tensor, name: str) -> tf.Tensor:
+def _one_hot(transform: OneHot, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
     return tf.one_hot(values, transform.depth, dtype=tf.float32)
 
 
 @_transform.register
-def _bucketise(transform: Bucketise, values: tf.Tensor, name: str) -> tf.Tensor:
-    return tft.bucketize(tf.cast(values, tf.float32), transform.buckets, name=f"{name}_buckets")
+def _identity(transform: Identity, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
+    size = tf.constant(transform.size, tf.int64)
+    return tf.where((values >= 0) & (values < size), values, size)
 
 
 @_transform.register
-def _vocabulary(transform: Vocabulary, values: tf.Tensor, name: str) -> tf.Tensor:
-    """The vocabulary's unused ranks stay unused, so that the number of categories does not depend on the data."""
-    ranks = tft.compute_and_apply_vocabulary(
-        values, top_k=transform.top, num_oov_buckets=transform.oov_buckets, vocab_filename=f"{name}_vocabulary"
-    )
+def _bucketise(transform: Bucketise, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
+    boundaries = tft.quantiles(tf.cast(seen, tf.float32), transform.buckets, epsilon=_QUANTILE_ERROR)
+    return tft.apply_buckets(tf.cast(values, tf.float32), boundaries)
+
+
+@_transform.register
+def _vocabulary(transform: Vocabulary, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
+    vocabulary = tft.vocabulary(seen, top_k=transform.top, vocab_filename=f"{name}_vocabulary")
+    ranks = tft.apply_vocabulary(values, vocabulary, num_oov_buckets=transform.oov_buckets)
+    # The ranks that a small vocabulary leaves unused stay unused: the categories must not depend on the data.
     known = tf.cast(tft.experimental.get_vocabulary_size_by_name(f"{name}_vocabulary"), tf.int64)
     return tf.where(ranks < known, ranks, ranks - known + transform.top)
 
 
 @_transform.register
-def _hash(transform: Hash, values: tf.Tensor, name: str) -> tf.Tensor:
+def _hash(transform: Hash, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
     text = values if values.dtype == tf.string else tf.strings.as_string(values)
     return tft.hash_strings(text, transform.buckets)

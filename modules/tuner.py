@@ -6,7 +6,7 @@ import keras
 import keras_tuner
 import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
-from tfx.v1.components import TunerFnResult
+from tfx.components.tuner.component import TunerFnResult
 
 from modules.model import build_model, compile_model
 from modules.spec import Declaration

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import Field, field_validator, model_validator
 
 from modules.spec.frozen import Frozen
-from modules.spec.transforms import NUMERIC, Bucketise, Fill, Hash, Missing, OneHot, Transform, Vocabulary
+from modules.spec.transforms import NUMERIC, Bucketise, Fill, Hash, Identity, Missing, OneHot, Transform, Vocabulary
 
 ColumnType = Literal["int", "float", "string", "bool", "timestamp"]
 Role = Literal["feature", "key", "time", "label", "id", "ignored"]
@@ -40,7 +40,7 @@ class Column(Frozen):
         if zone is not None:
             try:
                 ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError) as error:
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a directory, such as America
                 raise ValueError("an IANA time zone such as Europe/Paris") from error
         return zone
 
@@ -56,6 +56,8 @@ class Column(Frozen):
             raise ValueError(f"type: timestamp for the column with role: time, not {self.type}")
         if self.type != "timestamp" and (self.unit or self.zone or self.ambiguous):
             raise ValueError(f"no unit, zone or ambiguous, because the type is {self.type} and not timestamp")
+        if self.ambiguous and not self.zone:
+            raise ValueError("a zone with ambiguous, because only local time is ambiguous")
         return self
 
     def _check_feature(self) -> None:
@@ -66,8 +68,8 @@ class Column(Frozen):
         kind = self.transform.name
         if self.type == "string" and not isinstance(self.transform, (Vocabulary, Hash)):
             raise ValueError(f"vocabulary or hash for a string, not {kind}")
-        if self.type == "float" and isinstance(self.transform, (Vocabulary, Hash, OneHot)):
-            raise ValueError(f"an int, bool or string column for {kind}; bucketise a float instead")
+        if self.type == "float" and isinstance(self.transform, (Vocabulary, Hash, Identity, OneHot)):
+            raise ValueError(f"scale, log, passthrough or bucketise for a float, not {kind}")
         if self.missing == "mean" and not isinstance(self.transform, (*NUMERIC, Bucketise)):
             raise ValueError(f"missing: mean only with scale, log, passthrough or bucketise, not {kind}")
         if self.missing == "own_category" and isinstance(self.transform, NUMERIC):
@@ -88,6 +90,8 @@ class Column(Frozen):
         own = int(self.missing == "own_category")
         if isinstance(self.transform, Vocabulary):
             return self.transform.top + self.transform.oov_buckets + own
+        if isinstance(self.transform, Identity):
+            return self.transform.size + 1 + own
         if isinstance(self.transform, (Bucketise, Hash)):
             return self.transform.buckets + own
         return None

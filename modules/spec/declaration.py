@@ -63,8 +63,11 @@ class Declaration(Frozen):
             raise ValueError("at least one column with role: feature")
 
     def _check_names(self) -> None:
-        taken = {ROW_ID: "the row's identity", self.label.name: "the label"}
+        taken = {ROW_ID: "the row's identity"}
         taken |= {name + PRESENT_SUFFIX: f"the presence of {name}" for name in self.features}
+        if self.label.name in taken:
+            raise ValueError(f"another name for the label than {self.label.name}, which is {taken[self.label.name]}")
+        taken[self.label.name] = "the label"
         for name in (*self.features, self.label.name):
             if not name.isidentifier() or not name.isascii():
                 raise ValueError(
@@ -74,7 +77,7 @@ class Declaration(Frozen):
             own_label = name == self.label.column
             own_id = name == ROW_ID and column.role == "id"
             if name in taken and not own_label and not own_id:
-                raise ValueError(f"another name for the column {name}, which stands for {taken[name]}")
+                raise ValueError(f"another name for the column {name}, which is {taken[name]}")
 
     def _check_label(self) -> None:
         label = self.label

@@ -37,6 +37,14 @@ class OneHot(Frozen):
     """Number of categories; values are integers in [0, depth)."""
 
 
+class Identity(Frozen):
+    """The value itself as a category, for integers in [0, size); all others share one more category."""
+
+    name: Literal["identity"]
+    size: Annotated[int, Field(ge=2)]
+    """Number of values."""
+
+
 class Bucketise(Frozen):
     """The quantile bucket of the value over the training split; a boundary belongs to the bucket above it."""
 
@@ -65,9 +73,9 @@ class Hash(Frozen):
 
 NUMERIC = (Scale, Log, Passthrough)
 
-Transform = Annotated[Scale | Log | Passthrough | OneHot | Bucketise | Vocabulary | Hash, Field(discriminator="name")]
+Transform = Annotated[Scale | Log | Passthrough | OneHot | Identity | Bucketise | Vocabulary | Hash, Field(discriminator="name")]
 
-TRANSFORM_NAMES = ("scale", "log", "passthrough", "one_hot", "bucketise", "vocabulary", "hash")
+TRANSFORM_NAMES = ("scale", "log", "passthrough", "one_hot", "identity", "bucketise", "vocabulary", "hash")
 
 
 class Fill(Frozen):

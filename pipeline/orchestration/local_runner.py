@@ -13,6 +13,8 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_ru
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
+from pipeline.orchestration.beam_memo import remember_signatures_and_options
+
 Outputs = dict[str, list[types.Artifact]]
 
 
@@ -36,6 +38,7 @@ class LocalRunner(tfx_runner.IrBasedRunner):
         self._on_finish = on_finish
 
     def run_with_ir(self, pipeline: pipeline_pb2.Pipeline, run_options: Any = None, **kwargs: Any) -> None:
+        remember_signatures_and_options()
         runtime_parameter_utils.substitute_runtime_parameter(
             pipeline, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: self._run_id}
         )

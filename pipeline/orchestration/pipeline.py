@@ -3,10 +3,20 @@
 import dataclasses
 from pathlib import Path
 
-from tfx import v1 as tfx
+from tfx.components.schema_gen.component import SchemaGen
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
+from tfx.components.transform.component import Transform
+from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.types import channel
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration.metadata import sqlite_metadata_connection_config
+from tfx.orchestration.pipeline import Pipeline
+from tfx.proto import trainer_pb2, transform_pb2
+from tfx.types import standard_artifacts
+from tfx.types.channel import Channel
 
 from modules.spec import SPLITS, TRAIN, VALIDATION, Declaration
 from pipeline.components.baseline import LastOtherBlessedModel
@@ -16,7 +26,7 @@ from pipeline.components.example_validator import ExampleValidator
 from pipeline.components.pusher import Pusher
 from pipeline.ingest.files import InputFile
 
-DIRECT_RUNNER = ["--runner=FnApiRunner", "--beam_plugins=tfx"]
+DIRECT_RUNNER = ["--runner=FnApiRunner", "--beam_plugins=tfx", "--max_cache_memory_usage_mb=0"]
 """Beam's portable direct runner, in this process; `DirectRunner` itself would first try to download another one.
 Worker processes import tfx before anything else, which TFDV needs."""
 
@@ -57,46 +67,46 @@ class Place:
     """Beam's pipeline options."""
 
 
-def describe_data(inputs: PipelineInputs) -> tuple[ExampleGen, tfx.components.StatisticsGen, tfx.components.SchemaGen]:
+def describe_data(inputs: PipelineInputs) -> tuple[ExampleGen, StatisticsGen, SchemaGen]:
     """The components that say what the data is, before anything judges it."""
     example_gen = ExampleGen(inputs.files, inputs.content, inputs.declaration)
-    statistics_gen = tfx.components.StatisticsGen(examples=example_gen.outputs["examples"])
-    schema_gen = tfx.components.SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
+    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"])
+    schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
     return example_gen, statistics_gen, schema_gen
 
 
-def data_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
+def data_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
     """ExampleGen, StatisticsGen and SchemaGen alone."""
     return _pipeline(inputs, place, list(describe_data(inputs)))
 
 
-def training_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
+def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
     """The whole pipeline, ready for any TFX runner."""
     declaration = inputs.declaration
     example_gen, statistics_gen, schema_gen = describe_data(inputs)
     examples = example_gen.outputs["examples"]
 
-    curated = tfx.components.ImportSchemaGen(schema_file=str(inputs.schema_file)).with_id("CuratedSchema")
+    curated = ImportSchemaGen(schema_file=str(inputs.schema_file)).with_id("CuratedSchema")
     curated.spec.exec_properties["content"] = inputs.schema
     schema = curated.outputs["schema"]
 
     example_validator = ExampleValidator(examples, statistics_gen.outputs["statistics"], schema)
 
-    transform = tfx.components.Transform(
+    transform = Transform(
         examples=examples,
         schema=schema,
         preprocessing_fn="modules.preprocessing.preprocessing_fn",
-        splits_config=tfx.proto.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
+        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
         custom_config={"declaration": declaration.only().model_dump_json()},
     )
     transform.add_upstream_node(example_validator)
 
     learning = {"declaration": declaration.only("training", "tuning").model_dump_json(), "trials": inputs.trials}
     splits = {
-        "train_args": tfx.proto.TrainArgs(splits=[TRAIN], num_steps=declaration.training.steps),
-        "eval_args": tfx.proto.EvalArgs(splits=[VALIDATION]),
+        "train_args": trainer_pb2.TrainArgs(splits=[TRAIN], num_steps=declaration.training.steps),
+        "eval_args": trainer_pb2.EvalArgs(splits=[VALIDATION]),
     }
-    tuner = tfx.components.Tuner(
+    tuner = Tuner(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         tuner_fn="modules.tuner.tuner_fn",
@@ -104,7 +114,7 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
         **splits,
     )
 
-    trainer = tfx.components.Trainer(
+    trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
         hyperparameters=tuner.outputs["best_hyperparameters"] if inputs.trials else None,
@@ -113,11 +123,11 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
         **splits,
     )
 
-    baseline = tfx.dsl.Resolver(
+    baseline = Resolver(
         strategy_class=LastOtherBlessedModel,
-        baseline_model=channel.Channel(type=tfx.types.standard_artifacts.Model),
+        baseline_model=Channel(type=standard_artifacts.Model),
         model=trainer.outputs["model"],
-        blessing=channel.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+        blessing=Channel(type=standard_artifacts.ModelBlessing),
     ).with_id("Baseline")
 
     evaluator = Evaluator(examples, trainer.outputs["model"], baseline.outputs["baseline_model"], declaration)
@@ -130,15 +140,15 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> tfx.dsl.Pipeline:
     )
 
 
-def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) -> tfx.dsl.Pipeline:
+def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) -> Pipeline:
     for component in components:
         if isinstance(component, BaseComponent):
             component.spec.exec_properties["code"] = inputs.code
-    return tfx.dsl.Pipeline(
+    return Pipeline(
         pipeline_name=inputs.declaration.dataset,
         pipeline_root=str(place.artifacts),
         components=components,
         enable_cache=place.cache,
-        metadata_connection_config=tfx.orchestration.metadata.sqlite_metadata_connection_config(str(place.metadata)),
+        metadata_connection_config=sqlite_metadata_connection_config(str(place.metadata)),
         beam_pipeline_args=place.beam_args,
     )
