@@ -19,7 +19,6 @@ from pipeline.cli.failures import show
 from pipeline.cli.progress import TerminalProgress
 from pipeline.cli.quiet import noise_to
 from pipeline.cli.summary import print_differences, print_summary
-from pipeline.orchestration.digests import ROOT
 from pipeline.orchestration.run import RunSettings, accept_schema, run
 from pipeline.serving import versions
 from pipeline.workspace import Workspace
@@ -28,7 +27,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 
-DEFAULT_FEATURES = ROOT / "schema" / "taxi" / "features.yaml"
+DEFAULT_FEATURES = Path("schema/taxi/features.yaml")
 
 Features = Annotated[Path, typer.Option(help="The declaration.", metavar="FILE")]
 Set = Annotated[list[str], typer.Option("--set", help="Overrides a field: training.steps=200.", metavar="FIELD=VALUE")]
@@ -182,3 +181,7 @@ def rollback(
             typer.echo(json.dumps({"from": earlier, "version": version, "model": str(base / str(version))}))
         else:
             typer.echo(f"version {version} is the newest, a copy of version {earlier}: {base / str(version)}")
+
+
+if __name__ == "__main__":
+    app()
