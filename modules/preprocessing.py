@@ -13,17 +13,31 @@ import tensorflow_transform as tft
 
 from modules.raw_features import to_dense
 from modules.spec import ROW_ID, Column, Declaration
-from modules.spec.transforms import Bucketise, Fill, Hash, Identity, Log, OneHot, Passthrough, Scale, Transform, Vocabulary
+from modules.spec.transforms import (
+    Bucketise,
+    Fill,
+    Hash,
+    Identity,
+    Log,
+    OneHot,
+    Passthrough,
+    Scale,
+    Transform,
+    Vocabulary,
+)
 
 _QUANTILE_ERROR = 0.01
 """Buckets hold the same number of rows to within this share of all rows."""
 
 
-def preprocessing_fn(inputs: dict[str, tf.Tensor | tf.SparseTensor], custom_config: dict[str, Any]) -> dict[str, tf.Tensor]:
+def preprocessing_fn(
+    inputs: dict[str, tf.Tensor | tf.SparseTensor], custom_config: dict[str, Any]
+) -> dict[str, tf.Tensor]:
     """TFX's entry point.
 
     Args:
-      inputs: The raw features, label and row id: shape (batch,), or sparse of dense shape (batch, 1) where optional.
+      inputs: The raw features and label: shape (batch,), or sparse of dense shape (batch, 1) where optional. And the
+        row id, sparse.
       custom_config: `declaration`: the declaration as JSON.
 
     Returns:
@@ -32,7 +46,16 @@ def preprocessing_fn(inputs: dict[str, tf.Tensor | tf.SparseTensor], custom_conf
     """
     declaration = Declaration.model_validate_json(custom_config["declaration"])
     outputs = {name: _model_input(inputs[name], name, column) for name, column in declaration.features.items()}
-    return outputs | {name: tf.identity(inputs[name]) for name in (declaration.label.name, ROW_ID)}
+    label = declaration.label.name
+    return outputs | {label: tf.identity(inputs[label]), ROW_ID: to_dense(inputs[ROW_ID])[0]}
+
+
+def stats_options_updater_fn(stats_type: Any, stats_options: Any) -> Any:
+    """TFX's entry point for Transform's own statistics: none of the row id, whose values are all different."""
+    stats_options.feature_allowlist = [
+        feature.name for feature in stats_options.schema.feature if feature.name != ROW_ID
+    ]
+    return stats_options
 
 
 def _model_input(feature: tf.Tensor | tf.SparseTensor, name: str, column: Column) -> tf.Tensor:

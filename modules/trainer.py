@@ -16,7 +16,7 @@ from modules.spec.training import Training
 from modules.warmup import write_warmup_requests
 
 HISTORY_FILE = "history.json"
-"""In the model run's directory: one object for each look at the validation split: step, loss, auc, val_loss, val_auc."""
+"""In the model run's directory, one object a look at the validation split: step, loss, auc, val_loss, val_auc."""
 
 _SHUFFLE_ROWS = 1 << 16
 

@@ -60,4 +60,5 @@ class _Tuner(keras_tuner.Tuner):
     def on_trial_end(self, trial: Any) -> None:
         super().on_trial_end(trial)
         if trial.score is None:
-            raise RuntimeError(f"trial {trial.trial_id} ended without a score: {trial.message}")
+            reason = (trial.message or "it gave none").strip().splitlines()[-1]
+            raise RuntimeError(f"trial {trial.trial_id} ended without a score: {reason}")

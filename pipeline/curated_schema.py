@@ -1,4 +1,4 @@
-"""The curated schema: `schema.pbtxt` beside the declaration, what it lacks against data, and how data is taken into it."""
+"""The curated schema, `schema.pbtxt` beside the declaration: how it differs from data, and how it takes data in."""
 
 from pathlib import Path
 
@@ -8,11 +8,13 @@ from tfx import types  # noqa: F401  (TFDV can only be imported after tfx)
 
 import tensorflow_data_validation as tfdv  # isort: skip
 
-from modules.spec import ROW_ID, Declaration, DeclarationError
+from modules.spec import ROW_ID, Declaration, DeclarationError, OutputError
 
 _HEADER = """# proto-file: tensorflow_metadata/proto/v0/schema.proto
 # proto-message: Schema
 """
+
+_ABSENT = "not in the schema"
 
 
 def read_schema(path: Path) -> schema_pb2.Schema:
@@ -37,32 +39,45 @@ def accept(
     """The schema, widened so that data with these statistics is valid, and shaped as the declaration says."""
     for split in statistics:
         schema = tfdv.update_schema(schema, split, infer_feature_shape=False)
-    required = {declaration.label.name, ROW_ID, *filter(None, [declaration.time])}
+    required = {declaration.label.name, *filter(None, [declaration.time])}
     required |= {name for name, column in declaration.features.items() if not column.optional}
+    if ROW_ID not in {feature.name for feature in schema.feature}:
+        schema.feature.add(name=ROW_ID, type=schema_pb2.BYTES)  # of which no statistics are taken
     for feature in schema.feature:
         feature.ClearField("value_count")
         if feature.name in required:
             feature.presence.min_fraction = 1.0
             feature.shape.CopyFrom(schema_pb2.FixedShape())  # a scalar
-        else:
+        elif feature.name != ROW_ID:
             feature.presence.CopyFrom(schema_pb2.FeaturePresence(min_count=1))
             feature.ClearField("shape")
     return schema
 
 
 def write_schema(schema: schema_pb2.Schema, path: Path) -> None:
-    path.write_text(_HEADER + text_format.MessageToString(schema), encoding="utf-8")
+    """Replaces the schema at `path` at once.
+
+    Raises:
+      OutputError: It cannot be written; what was there is still there.
+    """
+    written = path.with_suffix(".tmp")
+    try:
+        written.write_text(_HEADER + text_format.MessageToString(schema), encoding="utf-8")
+        written.replace(path)
+    except OSError as error:
+        written.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written: {error.strerror}. It is as it was.") from None
 
 
-def differences(inferred: schema_pb2.Schema, curated: schema_pb2.Schema) -> list[tuple[str, str, str]]:
-    """(feature, what was inferred from the data, what is curated) wherever the two say something else."""
+def differences(one: schema_pb2.Schema, other: schema_pb2.Schema) -> list[tuple[str, str, str]]:
+    """(feature, what the one schema says, what the other says) wherever the two say something else."""
     rows = []
-    ours, theirs = ({feature.name: feature for feature in schema.feature} for schema in (curated, inferred))
-    for name in sorted(ours.keys() | theirs.keys()):
-        found = _describe(theirs[name], inferred) if name in theirs else "not in the data"
-        held = _describe(ours[name], curated) if name in ours else "not in the schema"
-        if found != held:
-            rows.append((name, found, held))
+    ours, theirs = ({feature.name: feature for feature in schema.feature} for schema in (one, other))
+    for name in sorted((ours.keys() | theirs.keys()) - {ROW_ID}):
+        here = _describe(ours[name], one) if name in ours else _ABSENT
+        there = _describe(theirs[name], other) if name in theirs else _ABSENT
+        if here != there:
+            rows.append((name, here, there))
     return rows
 
 

@@ -65,8 +65,7 @@ class Workspace:
             raise OutputError(
                 f"{self.output}: cannot be written: {error.strerror}. Name a directory with --output DIR."
             ) from None
-        with lock:
-            try:
-                yield
-            finally:
-                lock.release()
+        try:
+            yield
+        finally:
+            lock.release()

@@ -9,9 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 ROOT = Path(__file__).parent.parent
+
+hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy core is no bug
+hypothesis.settings.load_profile("shared machine")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,5 +51,5 @@ def taxi_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def output(taxi_run: Path, tmp_path: Path) -> Path:
-    """A copy of that directory to change. Its metadata names the artifacts of the original, which stay where they are."""
+    """A copy of that directory to change. Its metadata names the artifacts of the original, which stay there."""
     return Path(shutil.copytree(taxi_run, tmp_path / "build"))

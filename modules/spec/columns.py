@@ -12,6 +12,8 @@ ColumnType = Literal["int", "float", "string", "bool", "timestamp"]
 Role = Literal["feature", "key", "time", "label", "id", "ignored"]
 
 _FILL_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "string": (str,), "bool": (bool,)}
+_FILL_LIMITS = {"int": 2**63 - 1, "float": 3.4028234663852886e38, "bool": 1}
+"""What int64 and float32 hold."""
 
 
 class Column(Frozen):
@@ -73,11 +75,15 @@ class Column(Frozen):
         if self.missing == "mean" and not isinstance(self.transform, (*NUMERIC, Bucketise)):
             raise ValueError(f"missing: mean only with scale, log, passthrough or bucketise, not {kind}")
         if self.missing == "own_category" and isinstance(self.transform, NUMERIC):
-            raise ValueError(f"missing: own_category only with bucketise, vocabulary, hash or one_hot, not {kind}")
+            raise ValueError(
+                f"missing: own_category only with bucketise, vocabulary, hash, identity or one_hot, not {kind}"
+            )
         if isinstance(self.missing, Fill):
             value, allowed = self.missing.fill, _FILL_TYPES[self.type]
             if not isinstance(value, allowed) or (isinstance(value, bool) and self.type != "bool"):
                 raise ValueError(f"a fill of the column's type, {self.type}, not {value!r}")
+            if isinstance(value, (int, float)) and abs(value) > _FILL_LIMITS[self.type]:
+                raise ValueError(f"a fill whose size is at most {_FILL_LIMITS[self.type]}, not {value!r}")
 
     @property
     def optional(self) -> bool:

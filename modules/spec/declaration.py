@@ -46,8 +46,8 @@ class Declaration(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         self._check_roles()
-        self._check_names()
         self._check_label()
+        self._check_names()
         for what, name in [("split.key", self.split.key), *(("evaluation.slices", s) for s in self.evaluation.slices)]:
             if name is not None and (name not in self.columns or self.columns[name].role not in ("feature", "key")):
                 raise ValueError(f"for {what} a column with role: feature or key, not {name!r}")

@@ -73,7 +73,9 @@ class Hash(Frozen):
 
 NUMERIC = (Scale, Log, Passthrough)
 
-Transform = Annotated[Scale | Log | Passthrough | OneHot | Identity | Bucketise | Vocabulary | Hash, Field(discriminator="name")]
+Transform = Annotated[
+    Scale | Log | Passthrough | OneHot | Identity | Bucketise | Vocabulary | Hash, Field(discriminator="name")
+]
 
 TRANSFORM_NAMES = ("scale", "log", "passthrough", "one_hot", "identity", "bucketise", "vocabulary", "hash")
 

@@ -1,4 +1,4 @@
-"""From `features.yaml` (and `--set` overrides) to a checked declaration, or an error that names file, line and field."""
+"""From `features.yaml` and `--set` overrides to a checked declaration, or an error that names file, line and field."""
 
 import json
 import re
@@ -16,16 +16,32 @@ from modules.spec.transforms import TRANSFORM_NAMES
 
 Location = tuple[str | int, ...]
 
+_YAML_WORDS = {"dict_type": "a mapping", "tuple_type": "a list", "string_type": "text (put quotes around it)"}
+"""What pydantic calls otherwise."""
+
+
+_TAG = "tag:yaml.org,2002:"
+
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its surprises: dates stay text, and only true and false are booleans."""
+    """YAML without its surprises: true and false are the only booleans, numbers are decimal, and no tag is accepted.
+
+    Dates, yes, 010, 0x10, 1_000 and 1:30 stay text; 1e-3 is a number.
+    """
+
+    def fetch_tag(self) -> None:
+        raise yaml.MarkedYAMLError(problem="a tag with ! is not accepted; leave it out", problem_mark=self.get_mark())
 
 
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.rpartition(":")[2] not in ("timestamp", "bool")]
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) in ("null", "merge")]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(true|false)$"), list("tf"))
+_INTEGER = "[-+]?(0|[1-9][0-9]{0,99})"
+_FLOAT = r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"
+_Loader.add_implicit_resolver(_TAG + "bool", re.compile(r"(true|false)\Z"), list("tf"))
+_Loader.add_implicit_resolver(_TAG + "int", re.compile(_INTEGER + r"\Z"), list("-+0123456789"))
+_Loader.add_implicit_resolver(_TAG + "float", re.compile(_FLOAT + r"\Z"), list("-+.0123456789"))
 
 
 def load_declaration(path: Path, overrides: Iterable[str] = ()) -> Declaration:
@@ -41,7 +57,7 @@ def load_declaration(path: Path, overrides: Iterable[str] = ()) -> Declaration:
     data, lines = _read(path)
     origins = {location: f"{path}:{line}" for location, line in lines.items()}
     for override in overrides:
-        origins[_apply(override, data)] = "--set"
+        _apply(override, data, origins)
     try:
         return Declaration.model_validate_json(json.dumps(data))
     except ValidationError as error:
@@ -49,61 +65,88 @@ def load_declaration(path: Path, overrides: Iterable[str] = ()) -> Declaration:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+    """The fields of a file, and the line of each."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise DeclarationError(f"{path}: no such file. Name a declaration with --features FILE.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: cannot be read as UTF-8 text: {error}.") from None
-    lines: dict[Location, int] = {}
     try:
-        loader = _Loader(text)
-        node = loader.get_single_node()
-        if not isinstance(node, yaml.MappingNode):
-            raise DeclarationError(f"{path}:1: read no fields; accepted: a mapping that starts with dataset: NAME.")
-        _walk(node, (), lines, path)
-        return loader.construct_document(node), lines
+        data, lines = _parse(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise DeclarationError(f"{path}:{line}: not YAML: {error.problem}.") from None
     except yaml.YAMLError as error:
         raise DeclarationError(f"{path}: not YAML: {error}.") from None
+    if not isinstance(data, dict):
+        raise DeclarationError(f"{path}:1: read no fields; accepted: a mapping that starts with dataset: NAME.")
+    return data, lines
 
 
-def _walk(node: yaml.Node, location: Location, lines: dict[Location, int], path: Path) -> None:
-    """Notes the line of every field, and refuses a field that is given twice."""
+def _parse(text: str) -> tuple[Any, dict[Location, int]]:
+    """What YAML text says, in the types of JSON, and the line of every field.
+
+    Raises:
+      yaml.YAMLError: It is not YAML, gives a field twice, or is nested too deeply.
+    """
+    lines: dict[Location, int] = {}
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, lines
+        _walk(node, (), lines)
+        return json.loads(json.dumps(loader.construct_document(node))), lines  # what an anchor shares becomes copies
+    except RecursionError:
+        raise yaml.YAMLError("it is nested too deeply") from None
+
+
+def _walk(node: yaml.Node, location: Location, lines: dict[Location, int]) -> None:
+    """Notes the line of every field, makes every name text, and refuses a field that is given twice."""
     lines.setdefault(location, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a field's name is not text", problem_mark=key.start_mark)
+            if key.tag != _TAG + "merge":
+                key.tag = _TAG + "str"
             inner = (*location, key.value)
             if inner in lines:
-                name = ".".join(map(str, inner))
-                raise DeclarationError(
-                    f"{path}:{key.start_mark.line + 1}: {name} is given twice, first on line {lines[inner]}. Keep one."
+                raise yaml.MarkedYAMLError(
+                    problem=f"{'.'.join(map(str, inner))} is given twice, first on line {lines[inner]}; keep one",
+                    problem_mark=key.start_mark,
                 )
             lines[inner] = key.start_mark.line + 1
-            _walk(value, inner, lines, path)
+            _walk(value, inner, lines)
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            _walk(value, (*location, index), lines, path)
+            _walk(value, (*location, index), lines)
 
 
-def _apply(override: str, data: dict[str, Any]) -> Location:
+def _apply(override: str, data: dict[str, Any], origins: dict[Location, str]) -> None:
+    """Puts an override into the data, and `--set` as the origin of what it gives."""
     field, equals, text = override.partition("=")
     names = tuple(field.split("."))
     if not equals or not all(names):
         raise DeclarationError(f"--set {override}: accepted: FIELD=VALUE, such as --set training.steps=200.")
     try:
-        value = yaml.load(text, _Loader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError:
-        raise DeclarationError(f"--set {override}: the value is not YAML; put quotes around it.") from None
+        value, _ = _parse(text)
+    except yaml.YAMLError as error:
+        problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
+        raise DeclarationError(f"--set {override}: not YAML: {problem}; put quotes around text.") from None
     at = data
     for depth, name in enumerate(names[:-1]):
-        at = at.setdefault(name, {})
+        if at.get(name) is None:
+            at[name] = {}
+        at = at[name]
         if not isinstance(at, dict):
             raise DeclarationError(f"--set {override}: {'.'.join(names[: depth + 1])} is a value and has no fields.")
     at[names[-1]] = value
-    return names
+    for location in [location for location in origins if location[: len(names)] == names]:
+        del origins[location]
+    for depth in range(len(names)):
+        origins.setdefault(names[: depth + 1], "--set")
 
 
 def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str]) -> str:
@@ -114,24 +157,39 @@ def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str
         known = location
         while known not in origins:
             known = known[:-1]
-        field = ".".join(map(str, location))
-        if detail["type"] == "missing":
-            problem, mend = "is missing", f"the field {detail['loc'][-1]}"
-        elif detail["type"] == "extra_forbidden":
-            problem, mend = "unknown field", ", ".join(_fields_at(location[:-1], data))
-        elif detail["type"] in ("union_tag_not_found", "union_tag_invalid"):
-            problem, mend = f"read {_short(value)}", f"a mapping with name: one of {', '.join(TRANSFORM_NAMES)}"
-        else:
-            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            problem, mend = f"read {_short(value)}", message[:1].lower() + message[1:]
-        accepted.setdefault((origins[known], field or "the declaration", problem), []).append(mend)
+        problem, mend = _judge(detail, location, value, data)
+        field = ".".join(map(str, location)) or "the declaration"
+        accepted.setdefault((origins[known], field, problem), []).append(mend)
     return "\n".join(
         f"{origin}: {field}: {problem}; accepted: {' or '.join(dict.fromkeys(mends))}."
         for (origin, field, problem), mends in accepted.items()
     )
 
 
-def _locate(steps: Location, data: Any) -> tuple[Location, Any]:
+def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any) -> tuple[str, str]:
+    """What is wrong at a location, and what would be accepted there."""
+    kind, name = detail["type"], detail["loc"][-1] if detail["loc"] else ""
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = message[:1].lower() + message[1:]
+    if kind == "missing":
+        return f"the field {name} is missing", f"{name}: VALUE"
+    if kind == "extra_forbidden":
+        return "unknown field", ", ".join(_fields_at(location[:-1], data))
+    if name == "[key]":
+        return "unknown field", message
+    if kind in ("union_tag_not_found", "union_tag_invalid") or (kind == "dict_type" and name == "transform"):
+        message = f"a mapping with name: one of {', '.join(TRANSFORM_NAMES)}"
+    elif kind == "model_type":
+        model = Declaration.model_json_schema()["$defs"][detail["ctx"]["class_name"]]
+        message = "{" + ", ".join(f"{field}: VALUE" for field in model.get("required", model["properties"])) + "}"
+    elif kind == "string_pattern_mismatch":
+        message = f"text that matches {detail['ctx']['pattern']}"
+    elif kind in _YAML_WORDS:
+        message = _YAML_WORDS[kind]
+    return f"read {_short(value)}", message
+
+
+def _locate(steps: tuple[Any, ...], data: Any) -> tuple[Location, Any]:
     """The part of pydantic's location that is in the data (union members are not), and the value there."""
     location: list[str | int] = []
     for step in steps:

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from modules.spec import OutputError, TwinbeamError
+from pipeline.serving.versions import versions
 
 INTERRUPTED = 130
 UNEXPECTED = 1
@@ -17,43 +18,64 @@ _NO_ROOM = re.compile(
 )
 
 
-def failure(error: BaseException, output: Path | None) -> tuple[str, int]:
-    """The message and the exit code for an error.
+class Failures:
+    """Tells of a command's failure in the form that its options ask for."""
 
-    A full disk reaches us in as many types as there are libraries, so it is known by its words.
-    """
-    if isinstance(error, TwinbeamError):
-        return str(error), error.exit_code
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing was pushed.", INTERRUPTED
-    if _NO_ROOM.search("".join(traceback.format_exception(error))):
-        return (
-            f"{output}: the disk is full; nothing was pushed. Make room, or name another --output DIR.",
-            OutputError.exit_code,
-        )
-    if isinstance(error, PermissionError):
-        return (
-            f"{error.filename}: permission denied; nothing was pushed. Name another --output DIR.",
-            OutputError.exit_code,
-        )
-    return (
-        f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[-1] if str(error).strip() else ''}",
-        UNEXPECTED,
-    )
+    def __init__(
+        self, debug: bool = False, as_json: bool = False, output: Path | None = None, serving: Path | None = None
+    ) -> None:
+        """Notes what is being served before the command does anything.
 
+        Args:
+          debug: Whether to show the traceback.
+          as_json: Whether the message is to be a JSON object on standard output.
+          output: The output directory, if the command writes one.
+          serving: The directory of the served model's versions, if the command may push.
+        """
+        self._debug = debug
+        self._as_json = as_json
+        self._output = output
+        self._serving = serving
+        self._before = versions(serving) if serving else []
 
-def show(
-    error: BaseException, console: Console, output: Path | None, log: Path | None, debug: bool, as_json: bool
-) -> int:
-    """Prints the failure and returns its exit code."""
-    message, code = failure(error, output)
-    if debug:
-        console.print("".join(traceback.format_exception(error)), highlight=False, markup=False, soft_wrap=True)
-    if as_json:
-        console.print(json.dumps({"error": message, "exit_code": code}), highlight=False, markup=False, soft_wrap=True)
+    def show(self, error: BaseException, out: Console, err: Console, log: Path | None) -> int:
+        """Prints the failure and returns its exit code."""
+        message, code = self._describe(error)
+        if self._debug:
+            _print(err, "".join(traceback.format_exception(error)))
+        if self._as_json:
+            _print(out, json.dumps({"error": message, "exit_code": code}))
+            return code
+        _print(err, f"error: {message}", style="red")
+        if code == UNEXPECTED:
+            where = f"The log {log} has more; " if log else ""
+            _print(err, f"{where}--debug shows where it happened.")
         return code
-    console.print(f"error: {message}", style="red", highlight=False, markup=False, soft_wrap=True)
-    if code == UNEXPECTED:
-        where = f"The log {log} has more; " if log else ""
-        console.print(f"{where}--debug shows where it happened.", highlight=False, markup=False, soft_wrap=True)
-    return code
+
+    def _describe(self, error: BaseException) -> tuple[str, int]:
+        """The message and the exit code.
+
+        A full disk reaches us in as many types as there are libraries, so it is known by its words.
+        """
+        if isinstance(error, TwinbeamError):
+            return str(error), error.exit_code
+        if isinstance(error, KeyboardInterrupt):
+            return f"interrupted; {self._pushed()}.", INTERRUPTED
+        elsewhere = f"{self._pushed()}. Make room, or name another --output DIR."
+        if _NO_ROOM.search("".join(traceback.format_exception(error))):
+            return f"{self._output}: the disk is full; {elsewhere}", OutputError.exit_code
+        if isinstance(error, OSError) and error.filename and self._is_ours(Path(error.filename)):
+            return f"{error.filename}: cannot be written: {error.strerror}; {elsewhere}", OutputError.exit_code
+        text = str(error).strip()
+        return f"unexpected {type(error).__name__}: {text.splitlines()[-1] if text else ''}", UNEXPECTED
+
+    def _is_ours(self, path: Path) -> bool:
+        return self._output is not None and path.absolute().is_relative_to(self._output.absolute())
+
+    def _pushed(self) -> str:
+        new = sorted(set(versions(self._serving)) - set(self._before)) if self._serving else []
+        return f"version {new[-1]} had been pushed already" if new else "nothing was pushed"
+
+
+def _print(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

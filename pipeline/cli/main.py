@@ -9,13 +9,14 @@ import datetime
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from modules.spec import Declaration, load_declaration
-from pipeline.cli.failures import show
+from pipeline.cli.failures import Failures
+from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.progress import TerminalProgress
 from pipeline.cli.quiet import noise_to
 from pipeline.cli.summary import print_differences, print_summary
@@ -28,6 +29,7 @@ schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help
 app.add_typer(schema_app, name="schema")
 
 DEFAULT_FEATURES = Path("schema/taxi/features.yaml")
+DEFAULT_OUTPUT = Path("build")
 
 Features = Annotated[Path, typer.Option(help="The declaration.", metavar="FILE")]
 Set = Annotated[list[str], typer.Option("--set", help="Overrides a field: training.steps=200.", metavar="FIELD=VALUE")]
@@ -39,7 +41,7 @@ Debug = Annotated[bool, typer.Option(help="Shows the traceback of an error.")]
 
 @contextlib.contextmanager
 def _ending(
-    console: Console, output: Path | None = None, log: Path | None = None, debug: bool = False, as_json: bool = False
+    failures: Failures, out: Console | None = None, err: Console | None = None, log: Path | None = None
 ) -> Iterator[None]:
     """Turns an error into its message and exit code."""
     try:
@@ -47,7 +49,8 @@ def _ending(
     except typer.Exit:
         raise
     except (Exception, KeyboardInterrupt) as error:
-        raise typer.Exit(show(error, console, output, log, debug, as_json)) from None
+        code = failures.show(error, out or Console(), err or Console(stderr=True), log)
+        raise typer.Exit(code) from None
 
 
 def _load(features: Path, overrides: list[str], data: str) -> Declaration:
@@ -55,28 +58,31 @@ def _load(features: Path, overrides: list[str], data: str) -> Declaration:
     return load_declaration(features, [*overrides, *([f"data={json.dumps(data)}"] if data else [])])
 
 
-def _watched(
-    settings: RunSettings, debug: bool, as_json: bool
-) -> contextlib.AbstractContextManager[tuple[Console, TerminalProgress]]:
-    """Holds the workspace and keeps its noise in a log; gives the console to show progress on."""
+@contextlib.contextmanager
+def _watched(settings: RunSettings, debug: bool, as_json: bool) -> Iterator[tuple[Console, TerminalProgress]]:
+    """Holds the workspace and keeps its noise in a log; gives the console to print on and the progress to report to."""
+    workspace = settings.workspace
+    serving = workspace.serving(settings.declaration.dataset)
+    failures = Failures(debug, as_json, workspace.output, serving)
+    with _ending(failures), workspace.hold():
+        started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+        log = workspace.logs / f"{started}.log"
+        with noise_to(log) as files:
+            out, err = (Console(file=file) for file in files)
+            progress = TerminalProgress(err if as_json else out)
 
-    @contextlib.contextmanager
-    def watched() -> Iterator[tuple[Console, TerminalProgress]]:
-        with _ending(Console(stderr=True), settings.workspace.output, None, debug, as_json), settings.workspace.hold():
-            started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-            log = settings.workspace.logs / f"{started}.log"
-            with noise_to(log) as (out, err):
-                console = Console(file=err if as_json else out)
-                progress = TerminalProgress(console)
-                with _ending(Console(file=err), settings.workspace.output, log, debug, as_json):
-                    try:
-                        if not as_json:
-                            console.print(f"log: {log}", highlight=False, soft_wrap=True)
-                        yield Console(file=out), progress
-                    finally:
-                        progress.close()
+            def interrupted() -> int:
+                progress.close()
+                versions.remove_abandoned(serving)
+                return failures.show(KeyboardInterrupt(), out, err, log)
 
-    return watched()
+            with _ending(failures, out, err, log), interrupt_ends(interrupted):
+                try:
+                    if not as_json:
+                        out.print(f"log: {log}", highlight=False, soft_wrap=True)
+                    yield out, progress
+                finally:
+                    progress.close()
 
 
 @app.command("run")
@@ -84,7 +90,7 @@ def run_command(
     features: Features = DEFAULT_FEATURES,
     data: Data = "",
     overrides: Set = [],  # noqa: B006 (typer reads it)
-    output: Output = Path("build"),
+    output: Output = DEFAULT_OUTPUT,
     tune: Annotated[int, typer.Option(help="Sets of hyperparameters to try; 0: none.", min=0)] = 0,
     keep: Annotated[int, typer.Option(help="Versions, and runs' artifacts, to keep.", min=1)] = 3,
     cache: Annotated[bool, typer.Option(help="Reuses what has not changed.")] = True,
@@ -92,22 +98,29 @@ def run_command(
     debug: Debug = False,
 ) -> None:
     """Trains, evaluates and pushes a model: the whole pipeline, on this machine."""
-    with _ending(Console(stderr=True), output, None, debug, as_json):
+    with _ending(Failures(debug, as_json, output)):
         declaration = _load(features, overrides, data)
     settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache)
     with _watched(settings, debug, as_json) as (console, progress):
         record, ran = run(settings, progress)
         progress.close()
         if as_json:
-            console.print(record.model_dump_json(), highlight=False, markup=False, soft_wrap=True)
+            _print_json(console, {"ran": ran} | record.model_dump(mode="json"))
         else:
-            print_summary(console, record, settings.workspace, ran)
+            where = _unless_default("--features", features, DEFAULT_FEATURES)
+            where += _unless_default("--output", output, DEFAULT_OUTPUT)
+            print_summary(console, record, settings.workspace, where, ran)
 
 
 @app.command()
-def validate(features: Features = DEFAULT_FEATURES, overrides: Set = [], as_json: AsJson = False) -> None:  # noqa: B006
+def validate(
+    features: Features = DEFAULT_FEATURES,
+    overrides: Set = [],  # noqa: B006
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
     """Checks a declaration alone."""
-    with _ending(Console(stderr=True), as_json=as_json):
+    with _ending(Failures(debug, as_json)):
         declaration = _load(features, overrides, "")
         if as_json:
             typer.echo(json.dumps({"dataset": declaration.dataset, "fingerprint": declaration.fingerprint}))
@@ -122,12 +135,12 @@ def accept_command(
     features: Features = DEFAULT_FEATURES,
     data: Data = "",
     overrides: Set = [],  # noqa: B006
-    output: Output = Path("build"),
+    output: Output = DEFAULT_OUTPUT,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Takes the data as it is into the curated schema beside the declaration."""
-    with _ending(Console(stderr=True), output, None, debug, as_json):
+    with _ending(Failures(debug, as_json, output)):
         declaration = _load(features, overrides, data)
     settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), 0, 1, True)
     with _watched(settings, debug, as_json) as (console, progress):
@@ -135,7 +148,7 @@ def accept_command(
         progress.close()
         if as_json:
             rows = [dict(zip(("feature", "before", "after"), change, strict=True)) for change in changes]
-            console.print(json.dumps(rows), highlight=False, markup=False, soft_wrap=True)
+            _print_json(console, {"schema": str(settings.schema_file), "changes": rows})
         else:
             print_differences(console, changes, settings.schema_file)
 
@@ -146,41 +159,50 @@ def predict(
         str, typer.Option("--json", help="A JSON object of features by name, or an array.", metavar="JSON")
     ],
     features: Features = DEFAULT_FEATURES,
-    output: Output = Path("build"),
+    output: Output = DEFAULT_OUTPUT,
     version: Annotated[int, typer.Option(help="The version to ask; 0: the newest.")] = 0,
     debug: Debug = False,
 ) -> None:
     """Asks the pushed model, in this process; prints one JSON object."""
-    with _ending(Console(stderr=True), output, None, debug):
+    failures = Failures(debug, as_json=True, output=output)
+    with _ending(failures):
         base = Workspace(output).serving(_load(features, [], "").dataset)
         model = versions.one(base, version) if version else versions.newest(base)
-        with noise_to(Path("/dev/null")) as (out, _):
-            from pipeline.serving.predict import predict as ask
+        with noise_to(Path("/dev/null")) as files:
+            out, err = (Console(file=file) for file in files)
+            with interrupt_ends(lambda: failures.show(KeyboardInterrupt(), out, err, None)):
+                from pipeline.serving.predict import predict as ask
 
-            scores = ask(model, json_rows)
-            print(json.dumps({"model": str(model), "score": scores}), file=out)
+                _print_json(out, {"model": str(model), "score": ask(model, json_rows)})
 
 
 @app.command()
 def rollback(
     features: Features = DEFAULT_FEATURES,
-    output: Output = Path("build"),
+    output: Output = DEFAULT_OUTPUT,
     to: Annotated[int, typer.Option(help="The version to go back to; 0: the one before the newest.")] = 0,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
     """Makes an earlier version of the model the newest again."""
     workspace = Workspace(output)
-    with _ending(Console(stderr=True), output, None, debug, as_json):
+    with _ending(Failures(debug, as_json, output)):
         base = workspace.serving(_load(features, [], "").dataset)
-        if not base.is_dir():
-            versions.newest(base)
+        versions.newest(base)  # where there is none, no output directory is made
         with workspace.hold():
             earlier, version = versions.rollback(base, to or None)
         if as_json:
             typer.echo(json.dumps({"from": earlier, "version": version, "model": str(base / str(version))}))
         else:
             typer.echo(f"version {version} is the newest, a copy of version {earlier}: {base / str(version)}")
+
+
+def _unless_default(option: str, given: Path, default: Path) -> list[str]:
+    return [] if given == default else [option, str(given)]
+
+
+def _print_json(console: Console, result: dict[str, Any]) -> None:
+    console.print(json.dumps(result), highlight=False, markup=False, soft_wrap=True)
 
 
 if __name__ == "__main__":

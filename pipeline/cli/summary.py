@@ -12,15 +12,24 @@ from pipeline.serving.versions import newest
 from pipeline.workspace import Workspace
 
 
-def print_summary(console: Console, record: RunRecord, workspace: Workspace, ran: bool) -> None:
-    """The end of a run."""
+def print_summary(console: Console, record: RunRecord, workspace: Workspace, where: list[str], ran: bool) -> None:
+    """The end of a run.
+
+    Args:
+      console: Where it is printed.
+      record: The run's, or the last one's if nothing ran.
+      workspace: The run's.
+      where: The options with which another command finds the model.
+      ran: Whether anything ran.
+    """
     if not ran:
         current = newest(workspace.serving(record.dataset))
         _line(console, f"Nothing has changed since the run of {record.run_id}; nothing was run, nothing was pushed.")
         _line(console, f"model   {current}")
         _line(console, "--no-cache runs everything.")
         return
-    table = Table(title=f"{record.dataset}, version {record.version}", title_justify="left")
+    # Without a frame it fits into 80 columns.
+    table = Table(title=f"{record.dataset}, version {record.version}", title_justify="left", box=None, pad_edge=False)
     table.add_column("rows", justify="right")
     for name in record.metrics:
         table.add_column(name.replace("_", " "), justify="right")
@@ -33,7 +42,10 @@ def print_summary(console: Console, record: RunRecord, workspace: Workspace, ran
     console.print(table)
     _line(console, f"model   {record.model}")
     _line(console, f"report  {workspace.report}")
-    _line(console, "ask it  " + shlex.join(_question(record, workspace)))
+    _line(
+        console,
+        "ask it  " + shlex.join(["uv", "run", "twinbeam", "predict", *where, "--json", json.dumps(record.example)]),
+    )
 
 
 def print_differences(console: Console, changes: list[tuple[str, str, str]], schema_file: Path) -> None:
@@ -45,11 +57,6 @@ def print_differences(console: Console, changes: list[tuple[str, str, str]], sch
     for change in changes:
         table.add_row(*change)
     console.print(table)
-
-
-def _question(record: RunRecord, workspace: Workspace) -> list[str]:
-    where = [] if workspace.output == Path("build") else ["--output", str(workspace.output)]
-    return ["uv", "run", "twinbeam", "predict", *where, "--json", json.dumps(record.example)]
 
 
 def _line(console: Console, text: str) -> None:

@@ -1,7 +1,7 @@
 """Evaluator: scores the eval split with the exported model, and has TFMA judge the scores.
 
-The scores are made by `serving_default`, the signature that callers use, and each row's is kept, so that what was judged
-can be compared, bit for bit, with what any server answers.
+The scores are made by `serving_default`, the signature that callers use. Each row is kept with its score, so that what
+was judged can be compared, bit for bit, with what any server answers.
 """
 
 import dataclasses
@@ -27,8 +27,8 @@ from pipeline.ingest.examples import values_of
 from pipeline.serving.signature import ScoringModel
 
 SCORES_DIR = "scores"
-"""In the evaluation's directory, Parquet files: row_id, the label, score, baseline_score (where there is a baseline), and the slices'
-columns; one row an example."""
+"""In the evaluation's directory, Parquet files, one row an example: row_id, the label, score, baseline_score (if there is
+a baseline), and the slices' columns."""
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 SCORE = {CANDIDATE: "score", BASELINE: "baseline_score"}
@@ -129,7 +129,8 @@ def missed_thresholds(result: validation_result_pb2.ValidationResult, declaratio
             threshold = declaration.evaluation.thresholds[name]
             if failure.metric_key.is_diff:
                 missed.append(
-                    f"{name} changed by {value:+.6g} from the last blessed model's, and may worsen by {threshold.may_worsen_by:g}"
+                    f"{name} changed by {value:+.6g} from the last blessed model's, "
+                    f"and may worsen by {threshold.may_worsen_by:g}"
                 )
             else:
                 bounds = [f"at least {threshold.at_least:g}" if threshold.at_least is not None else "",

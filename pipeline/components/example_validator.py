@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from tensorflow_metadata.proto.v0 import anomalies_pb2, schema_pb2
@@ -16,6 +17,12 @@ from tfx.utils import io_utils
 
 from modules.spec import AnomalyError
 from pipeline.ingest.examples import values_of
+
+_TYPES = {
+    schema_pb2.INT: pa.int64(),
+    schema_pb2.FLOAT: pa.float32(),
+    schema_pb2.BYTES: pa.large_binary(),
+}
 
 
 class ExampleValidatorSpec(component_spec.ComponentSpec):
@@ -38,7 +45,7 @@ class Executor(stock.Executor):
         examples = artifact_utils.get_single_instance(input_dict["examples"])
         schema_uri = artifact_utils.get_single_uri(input_dict["schema"])
         schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_uri))
-        table = [("split", "feature", "what is wrong", "rows")]
+        table: list[tuple[str, ...]] = [("split", "feature", "what is wrong", "rows")]
         for split in artifact_utils.decode_split_names(anomalies.split_names):
             found = anomalies_pb2.Anomalies()
             found.ParseFromString(Path(anomalies.uri, f"Split-{split}", stock.DEFAULT_FILE_NAME).read_bytes())
@@ -58,31 +65,36 @@ class Executor(stock.Executor):
 def _rows_against(schema: schema_pb2.Schema, name: str, split: Path) -> int:
     """How many rows of a split break the schema's rules for one feature; all of them if it has no rules for it."""
     feature = next((feature for feature in schema.feature if feature.name == name), None)
-    domains = {domain.name: domain for domain in schema.string_domain}
-    rows = 0
+    rows = present = broken = 0
     for path in split.glob("*.parquet"):
-        if name not in pq.read_schema(path).names:
-            rows += pq.read_metadata(path).num_rows
-            continue
-        values = values_of(pq.read_table(path, columns=[name]), name)
-        if feature is None:
-            rows += len(values)
-            continue
-        missing = np.asarray(values.is_null())
-        broken = missing & (feature.presence.min_fraction == 1)
-        present = np.asarray(values.filter(values.is_valid()))
-        domain = domains.get(feature.domain) if feature.domain else feature.string_domain
-        if domain and domain.value:
-            known = pc.is_in(values.filter(values.is_valid()), pc.cast(list(domain.value), values.type))
-            broken[~missing] |= ~np.asarray(known)
-        elif feature.HasField("int_domain"):
-            low, high = feature.int_domain.min, feature.int_domain.max
-            broken[~missing] |= (present < low) | ((present > high) & feature.int_domain.HasField("max"))
-        elif feature.HasField("float_domain"):
-            low, high = feature.float_domain.min, feature.float_domain.max
-            broken[~missing] |= (present < low) | ((present > high) & feature.float_domain.HasField("max"))
-        rows += int(broken.sum())
-    return rows
+        rows += pq.read_metadata(path).num_rows
+        if name in pq.read_schema(path).names:
+            values = values_of(pq.read_table(path, columns=[name]), name).drop_null()
+            present += len(values)
+            broken += len(values) - (int(_allowed(values, feature, schema).sum()) if feature else 0)
+    if feature is None:
+        return rows
+    enough = present >= max(feature.presence.min_count, feature.presence.min_fraction * rows)
+    return broken if enough else broken + rows - present
+
+
+def _allowed(values: pa.Array, feature: schema_pb2.Feature, schema: schema_pb2.Schema) -> np.ndarray:
+    """Which values are of the feature's type and in its domain: bool, shape (values,)."""
+    if values.type != _TYPES[feature.type]:
+        return np.zeros(len(values), bool)
+    domains = {domain.name: domain for domain in schema.string_domain}
+    kind = feature.WhichOneof("domain_info")
+    if kind in ("domain", "string_domain"):
+        known = domains[feature.domain] if kind == "domain" else feature.string_domain
+        return np.asarray(pc.is_in(values, pa.array(known.value, pa.string()).cast(values.type)))
+    allowed = np.ones(len(values), bool)
+    if kind in ("int_domain", "float_domain"):
+        bounds, numbers = getattr(feature, kind), np.asarray(values)
+        if bounds.HasField("min"):
+            allowed &= numbers >= bounds.min
+        if bounds.HasField("max"):
+            allowed &= numbers <= bounds.max
+    return allowed
 
 
 def _aligned(table: list[tuple[str, ...]]) -> str:

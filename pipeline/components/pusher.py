@@ -32,8 +32,9 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
         if blessing.get_int_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY) != BLESSED_VALUE:
+            missed = blessing.get_string_custom_property(MISSED_PROPERTY)
             raise NotBlessedError(
-                f"the model is not good enough and was not pushed: {blessing.get_string_custom_property(MISSED_PROPERTY)}. "
+                f"the model is not good enough and was not pushed: {missed}. "
                 "Improve it, or change evaluation.thresholds in the declaration."
             )
         destination = pusher_pb2.PushDestination()

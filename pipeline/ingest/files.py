@@ -35,12 +35,17 @@ def find_files(data: str, spans: int = 1) -> list[InputFile]:
     Raises:
       InputError: Nothing matches, or a file's name does not say its format.
     """
+    if not data:
+        raise InputError("data names no files. Name the data with --data PATH.")
     if data.startswith("package:"):
         data = _in_package(data.removeprefix("package:"))
     if any("{" + field + "}" in data for field in _FIELDS):
         paths = _latest(data, spans)
+    elif Path(data).is_file():
+        paths = [data]
     elif Path(data).is_dir():
-        paths = [str(path) for path in Path(data).rglob("*") if path.suffix in SUFFIXES and path.is_file()]
+        inside = (path for path in glob.glob(f"{glob.escape(data)}/**", recursive=True) if Path(path).is_file())
+        paths = [path for path in inside if Path(path).suffix in SUFFIXES]
         if not paths:
             raise InputError(f"{data}: the directory holds no file ending in {', '.join(SUFFIXES)}.")
     elif glob.has_magic(data):
@@ -49,8 +54,6 @@ def find_files(data: str, spans: int = 1) -> list[InputFile]:
             raise InputError(
                 f"{data}: no file matches. Check the pattern, and quote it so that the shell leaves it alone."
             )
-    elif Path(data).is_file():
-        paths = [data]
     else:
         raise InputError(f"{data}: no such file or directory. Name the data with --data PATH.")
     for path in paths:
@@ -58,12 +61,15 @@ def find_files(data: str, spans: int = 1) -> list[InputFile]:
             raise InputError(f"{path}: the name does not say the format; accepted: {', '.join(SUFFIXES)}.")
         if Path(path).stat().st_size == 0:
             raise InputError(f"{path}: the file is empty. Remove it, or name other data with --data PATH.")
-    return [InputFile(path, SUFFIXES[Path(path).suffix]) for path in sorted(paths)]
+    return [InputFile(path, SUFFIXES[Path(path).suffix]) for path in sorted(set(paths))]
 
 
 def _in_package(name: str) -> str:
     package, _, path = name.partition("/")
-    spec = importlib.util.find_spec(package)
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):  # the parent of a dotted name is not there; the name is empty
+        spec = None
     if spec is None or not spec.submodule_search_locations:
         raise InputError(f"package:{name}: the package {package} is not installed.")
     return str(Path(spec.submodule_search_locations[0], path))
@@ -73,14 +79,10 @@ def _latest(pattern: str, spans: int) -> list[str]:
     """The files of the latest version of each of the latest spans."""
     fields = re.findall("{(" + "|".join(_FIELDS) + ")}", pattern)
     by_date = {"YYYY", "MM", "DD"} <= set(fields)
-    if (
-        len(set(fields)) < len(fields)
-        or ("SPAN" in fields) == by_date
-        or (set(fields) & {"YYYY", "MM", "DD"}
-        and not by_date)
-    ):
+    some_date = not {"YYYY", "MM", "DD"}.isdisjoint(fields)
+    if len(set(fields)) < len(fields) or ("SPAN" in fields) == by_date or some_date != by_date:
         raise InputError(f"{pattern}: a pattern has either {{SPAN}}, or all of {{YYYY}}, {{MM}} and {{DD}}, each once.")
-    regex, wild = re.escape(pattern).replace(r"\*", "[^/]*"), pattern
+    regex, wild = re.escape(pattern).replace(r"\*", "[^/]*"), glob.escape(pattern).replace("[*]", "*")
     for field in fields:
         regex = regex.replace(re.escape("{" + field + "}"), f"(?P<{field}>{_FIELDS[field]})")
         wild = wild.replace("{" + field + "}", "*")

@@ -55,7 +55,7 @@ def _add(counts: Iterable[dict[str, int]]) -> dict[str, int]:
 class Ingest(beam.PTransform):
     """PBegin -> PCollection of one `Summary`; writes `Split-<name>/examples-<file>.parquet` below `directory`.
 
-    A file is one element and is read in batches, so that memory does not grow with it; a runner reads files in parallel.
+    A file is one element, read in batches so that memory does not grow with it; a runner reads files in parallel.
     """
 
     files: list[InputFile]
@@ -68,7 +68,7 @@ class Ingest(beam.PTransform):
             cuts = beam.pvalue.AsSingleton(
                 numbered
                 | "CountTimes" >> beam.ParDo(_CountTimes(self.declaration))
-                | "Cut" >> beam.CombineGlobally(_CutFn(self.declaration)).without_defaults()
+                | "Cut" >> beam.CombineGlobally(_CutFn(self.declaration))
             )
             summaries = numbered | "Write" >> beam.ParDo(_WriteExamples(self.declaration, self.directory), cuts)
         else:
@@ -89,7 +89,7 @@ class _CountTimes(beam.DoFn):
         name = self._declaration.time
         ignored: list[Problem] = []
         with contextlib.suppress(InputError):  # what cannot be read is reported where the rows are written
-            for batch in read_batches(element[1], list(self._declaration.columns), [name], ignored):
+            for _, batch in read_batches(element[1], list(self._declaration.columns), [name], ignored):
                 micros, _ = conform(batch.column(0), self._declaration.columns[name], name)
                 yield np.unique(pc.drop_null(micros).to_numpy(), return_counts=True)
 
@@ -135,10 +135,9 @@ class _WriteExamples(beam.DoFn):
 
     def _write(self, file: InputFile, cuts: tuple[int, int] | None, writer: ExampleWriter, summary: Summary) -> None:
         declared = list(self._declaration.columns)
-        row = 1
-        for batch in read_batches(file, declared, declared, summary.problems):
-            columns = self._conform(batch, file, row, summary)
-            splits = self._add_row_columns(columns, file, row, summary, cuts)
+        for rows, batch in read_batches(file, declared, declared, summary.problems):
+            columns = self._conform(batch, file.path, rows, summary)
+            splits = self._add_row_columns(columns, cuts)
             examples = to_examples(columns, self._declaration)
             for split in SPLITS:
                 here = pa.array(splits == split)
@@ -148,48 +147,34 @@ class _WriteExamples(beam.DoFn):
                     ones = pc.sum(columns[self._declaration.label.name].filter(here)).as_py() or 0
                     summary.rows[split] = summary.rows.get(split, 0) + len(part)
                     summary.positives[split] = summary.positives.get(split, 0) + ones
-            row += len(batch)
 
-    def _conform(self, batch: pa.RecordBatch, file: InputFile, row: int, summary: Summary) -> dict[str, pa.Array]:
-        columns = {}
-        for name, column in self._declaration.columns.items():
-            values, bad = conform(batch.column(name), column, name)
-            if bad.any():
-                read = [(int(at), batch.column(name)[int(at)].as_py()) for at in np.flatnonzero(bad)]
-                summary.problems.append(problem(file.path, row, name, accepted(column), read))
+    def _conform(self, batch: pa.RecordBatch, path: str, rows: np.ndarray, summary: Summary) -> dict[str, pa.Array]:
+        """The columns in their canonical types; what does not fit, or must not be null, is a problem."""
+        spec, columns = self._declaration, {}
+        reasons = {spec.time: "it is the event's time", spec.id: "it is the row's identity"}
+        reasons |= dict.fromkeys(spec.label.columns, "the label is made from it")
+        for name, column in spec.columns.items():
+            read = batch.column(name)
+            values, bad = conform(read, column, name)
             summary.nulls[name] = summary.nulls.get(name, 0) + values.null_count
             columns[name] = values
+            wrong = {accepted(column): bad}
+            if name in reasons:
+                null = pc.is_null(values).to_numpy(zero_copy_only=False)
+                wrong[f"a value in every row, because {reasons[name]}"] = null & ~bad
+            if name == spec.label.column:
+                binary = pc.is_in(pc.cast(values, pa.int64()), pa.array([0, 1, None]))
+                wrong["0 or 1, because it is the label"] = ~binary.to_numpy(zero_copy_only=False)
+            for rule, at in wrong.items():
+                if at.any():
+                    summary.problems.append(problem(path, rows, name, rule, read, at))
         return columns
 
-    def _add_row_columns(
-        self, columns: dict[str, pa.Array], file: InputFile, row: int, summary: Summary, cuts: tuple[int, int] | None
-    ) -> np.ndarray:
+    def _add_row_columns(self, columns: dict[str, pa.Array], cuts: tuple[int, int] | None) -> np.ndarray:
         """Adds id and label to the columns, and gives each row's split."""
         spec = self._declaration
-
-        def must_be_there(name: str, values: pa.Array, because: str) -> None:
-            if values.null_count:
-                read = [(int(at), None) for at in np.flatnonzero(pc.is_null(values).to_numpy(zero_copy_only=False))]
-                summary.problems.append(problem(file.path, row, name, f"a value in every row, because {because}", read))
-
-        if spec.id:
-            must_be_there(spec.id, columns[spec.id], "it is the row's identity")
         ids = pc.cast(columns[spec.id], pa.string()) if spec.id else row_ids(columns)
-        label = labels(columns, spec.label)
-        for name in spec.label.columns:
-            must_be_there(name, columns[name], "the label is made from it")
-        if spec.label.column:
-            outside = np.flatnonzero(
-                pc.not_equal(pc.if_else(label, 1, 0), label).fill_null(False).to_numpy(zero_copy_only=False)
-            )
-            if len(outside):
-                read = [(int(at), label[int(at)].as_py()) for at in outside]
-                summary.problems.append(
-                    problem(file.path, row, spec.label.column, "0 or 1, because it is the label", read)
-                )
-        if spec.time:
-            must_be_there(spec.time, columns[spec.time], "it is the event's time")
-        columns |= {ROW_ID: ids, spec.label.name: label}
+        columns |= {ROW_ID: ids, spec.label.name: labels(columns, spec.label)}
         if cuts is not None:
             assert spec.time is not None
             return split_by_time(pc.coalesce(columns[spec.time], 0), cuts)

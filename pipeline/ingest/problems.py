@@ -3,7 +3,11 @@
 import dataclasses
 from collections.abc import Iterable
 
+import numpy as np
+import pyarrow as pa
+
 _EXAMPLES = 3
+_EXAMPLE_LENGTH = 80
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,15 +39,25 @@ def merge(problems: Iterable[Problem]) -> list[Problem]:
     return list(merged.values())
 
 
-def problem(path: str, first_row: int, column: str, accepted: str, values: list[tuple[int, object]]) -> Problem:
+def problem(path: str, rows: np.ndarray, column: str, accepted: str, values: pa.Array, bad: np.ndarray) -> Problem:
     """A problem of one batch.
 
     Args:
       path: The file.
-      first_row: The number of the batch's first row.
+      rows: int64, shape (rows,): the batch's row numbers.
       column: The column.
       accepted: What it would accept.
-      values: (position in the batch, what was read) of each row concerned.
+      values: The column as it was read, shape (rows,).
+      bad: bool, shape (rows,): the rows concerned.
     """
-    examples = tuple(f"{path}, row {first_row + at}: read {value!r}" for at, value in values[:_EXAMPLES])
-    return Problem(column, accepted, len(values), examples)
+    at = np.flatnonzero(bad)
+    examples = tuple(f"{path}, row {rows[i]}: read {_read(values[int(i)])}" for i in at[:_EXAMPLES])
+    return Problem(column, accepted, len(at), examples)
+
+
+def _read(value: pa.Scalar) -> str:
+    try:
+        text = repr(value.as_py())
+    except (OverflowError, ValueError):  # an instant that Python cannot hold
+        text = f"{value.value} as {value.type}"
+    return text if len(text) <= _EXAMPLE_LENGTH else text[:_EXAMPLE_LENGTH] + "..."

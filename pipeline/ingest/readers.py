@@ -5,6 +5,7 @@ import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.json
@@ -17,11 +18,12 @@ from pipeline.ingest.problems import Problem
 _BLOCK_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 16
 
+Batch = tuple[np.ndarray, pa.RecordBatch]
+"""Row numbers, int64, shape (rows,), counted in the file from 1; and the rows."""
 
-def read_batches(
-    file: InputFile, declared: list[str], wanted: list[str], problems: list[Problem]
-) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, in order.
+
+def read_batches(file: InputFile, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[Batch]:
+    """The rows of a file, in order, none of the batches empty.
 
     Args:
       file: The file.
@@ -37,12 +39,29 @@ def read_batches(
         "parquet": _parquet,
         "jsonl": _json_lines,
     }
+    skipped: list[int] = []
+    read = 0
     try:
-        yield from readers[file.format](file.path, declared, wanted, problems)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{file.path}: cannot be read as {file.format}: {error}. Mend or remove the file.") from None
+        for batch in readers[file.format](file.path, declared, wanted, problems, skipped):
+            if len(batch):
+                batch.validate(full=True)  # text that is not UTF-8 passes the readers of Parquet and JSON
+                yield _row_numbers(read, len(batch), skipped), batch
+                read += len(batch)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, csv.Error) as error:
+        raise InputError(f"{file.path}: cannot be read as {file.format}: {_why(error)}") from None
     except OSError as error:
-        raise InputError(f"{file.path}: cannot be read: {error}. Mend or remove the file.") from None
+        raise InputError(f"{file.path}: cannot be read: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    return str(error).rstrip(".\n") + ". Mend or remove the file."
+
+
+def _row_numbers(read: int, rows: int, skipped: list[int]) -> np.ndarray:
+    """The numbers in the file of the `rows` rows that follow the first `read` good ones; `skipped` ascends."""
+    nth = np.arange(read + 1, read + rows + 1)
+    good_before = np.array(skipped, np.int64) - np.arange(1, len(skipped) + 1)
+    return nth + np.searchsorted(good_before, nth, side="left")
 
 
 def _check_columns(path: str, found: list[str], declared: list[str]) -> None:
@@ -53,7 +72,7 @@ def _check_columns(path: str, found: list[str], declared: list[str]) -> None:
     extra = [name for name in found if name not in declared]
     if len(found) == 1 and len(declared) > 1:
         for delimiter in (";", "\t", "|"):
-            if set(found[0].split(delimiter)) & set(declared):
+            if delimiter in found[0] and set(found[0].split(delimiter)) & set(declared):
                 raise InputError(
                     f"{path}: the fields are separated by {delimiter!r}, not by a comma; write it with commas, "
                     "or as Parquet."
@@ -70,13 +89,19 @@ def _check_columns(path: str, found: list[str], declared: list[str]) -> None:
         )
 
 
-def _csv(path: str, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+def _csv(
+    path: str, declared: list[str], wanted: list[str], problems: list[Problem], skipped: list[int]
+) -> Iterator[pa.RecordBatch]:
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as text:
-        header = next(csv.reader(text), [])
+        header = next(filter(None, csv.reader(text)), [])
+        only_header = not text.read(1)
     _check_columns(path, header, declared)
+    if only_header:
+        return
     accepted = f"{len(header)} fields, as in the header, fields with commas in quotes"
 
     def invalid(row: pyarrow.csv.InvalidRow) -> str:
+        skipped.append(row.number - 1)
         example = f"{path}, row {row.number - 1}: read {row.actual_columns} fields in {row.text[:60]!r}"
         problems.append(Problem("(the whole row)", accepted, 1, (example,)))
         return "skip"
@@ -84,7 +109,7 @@ def _csv(path: str, declared: list[str], wanted: list[str], problems: list[Probl
     batches = pyarrow.csv.open_csv(
         path,
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
-        parse_options=pyarrow.csv.ParseOptions(invalid_row_handler=invalid),
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=invalid),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
             include_columns=wanted,
@@ -96,25 +121,32 @@ def _csv(path: str, declared: list[str], wanted: list[str], problems: list[Probl
     yield from batches
 
 
-def _parquet(path: str, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+def _parquet(path: str, declared: list[str], wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         _check_columns(path, file.schema_arrow.names, declared)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
             yield batch.select(wanted)
 
 
-def _json_lines(path: str, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[pa.RecordBatch]:
+def _json_lines(path: str, declared: list[str], wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
     """A key that a row leaves out is null; a column that no row of the file has is missing."""
     seen: dict[str, None] = {}
     with Path(path).open("rb") as file:
         while lines := file.readlines(_BLOCK_BYTES):
-            table = pyarrow.json.read_json(
-                io.BytesIO(b"".join(lines)),
-                read_options=pyarrow.json.ReadOptions(use_threads=False, block_size=2 * _BLOCK_BYTES),
-            )
+            table = _json_table(b"".join(lines))
             seen |= dict.fromkeys(table.column_names)
             for name in wanted:
                 if name not in table.column_names:
                     table = table.append_column(name, pa.nulls(len(table)))
             yield from table.select(wanted).combine_chunks().to_batches(max_chunksize=_BATCH_ROWS)
     _check_columns(path, list(seen), declared)
+
+
+def _json_table(lines: bytes) -> pa.Table:
+    """The lines as one block, text as text: Arrow takes a column of dates for timestamps, and forgets their offsets."""
+    options = pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
+    table = pyarrow.json.read_json(io.BytesIO(lines), options)
+    if dates := [field.name for field in table.schema if pa.types.is_timestamp(field.type)]:
+        text = pyarrow.json.ParseOptions(pa.schema([(name, pa.string()) for name in dates]))
+        table = pyarrow.json.read_json(io.BytesIO(lines), options, text)
+    return table

@@ -1,6 +1,7 @@
 """What a row of conformed columns gets beside its features: its identity, its label, and its split."""
 
 import hashlib
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -36,16 +37,31 @@ def labels(columns: dict[str, pa.Array], label: Label) -> pa.Array:
         return pc.cast(columns[label.column], pa.int64())
     rule = label.ratio_above
     threshold = Fraction(rule.threshold)
-    numerator, denominator = (_units(columns[name], rule.scale) for name in (rule.numerator, rule.denominator))
-    left = pc.multiply_checked(numerator, threshold.denominator)
-    right = pc.multiply_checked(denominator, threshold.numerator)
-    return pc.cast(pc.greater(left, right), pa.int64())
+    pair = columns[rule.numerator], columns[rule.denominator]
+    try:
+        numerator, denominator = (_units(values, rule.scale) for values in pair)
+        left = pc.multiply_checked(numerator, pa.scalar(threshold.denominator, pa.int64()))
+        right = pc.multiply_checked(denominator, pa.scalar(threshold.numerator, pa.int64()))
+        return pc.cast(pc.greater(left, right), pa.int64())
+    except (pa.ArrowInvalid, OverflowError):  # a product leaves int64
+        above = [
+            None if None in row else int(_unit(row[0], rule.scale) > threshold * _unit(row[1], rule.scale))
+            for row in zip(*(values.to_pylist() for values in pair), strict=True)
+        ]
+        return pa.array(above, pa.int64())
 
 
 def _units(values: pa.Array, scale: int) -> pa.Array:
     """`rint(value * scale)`, half to even, as int64."""
-    scaled = pc.multiply(pc.cast(values, pa.float64()), float(scale))
-    return pc.cast(pc.round(scaled, round_mode="half_to_even"), pa.int64())
+    if pa.types.is_integer(values.type):
+        return pc.multiply_checked(values, pa.scalar(scale, pa.int64()))
+    return pc.cast(pc.round(pc.multiply(values, float(scale)), round_mode="half_to_even"), pa.int64())
+
+
+def _unit(value: float, scale: int) -> int:
+    """`_units` of one value of any size."""
+    product = value * scale
+    return round(product) if math.isfinite(product) else int(value) * scale
 
 
 def time_cuts(micros: np.ndarray, counts: np.ndarray, split: Split) -> tuple[int, int]:
@@ -70,13 +86,16 @@ def split_by_time(micros: pa.Array, cuts: tuple[int, int]) -> np.ndarray:
 
 
 def split_by_hash(entities: pa.Array, ids: pa.Array, split: Split) -> np.ndarray:
-    """The split of each row by the hash of its entity, or of its id where the entity is null; shape (rows,)."""
+    """The split of each row by the hash of its entity, or of its id where the entity is null; shape (rows,).
+
+    A row with neither, which `Ingest` reports, gets a split all the same.
+    """
 
     def share(text: str) -> float:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) / 2**64
 
     texts = pc.coalesce(pc.binary_join_element_wise("entity", pc.cast(entities, pa.string()), ":"),
-                        pc.binary_join_element_wise("row", ids, ":"))  # fmt: skip
+                        pc.binary_join_element_wise("row", ids, ":"), "")  # fmt: skip
     names = np.empty(len(ids), object)
     dictionary = texts.dictionary_encode()
     shares = np.array([share(text) for text in dictionary.dictionary.to_pylist()])

@@ -5,7 +5,7 @@ and builds an argument parser for each look at its options. Together that was a 
 15,002 trips (`docs/benchmarks.md`). Both results depend on nothing but a function, or a class and a list of flags, so
 they are kept.
 
-When to delete it: when Beam keeps them itself. With another release than the one that it was written for it does nothing.
+When to delete it: when Beam keeps them itself. With another release than the one it was written for, it does nothing.
 """
 
 import copy

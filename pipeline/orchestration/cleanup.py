@@ -4,12 +4,14 @@ import shutil
 from pathlib import Path
 
 from ml_metadata.proto import metadata_store_pb2
+from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY
 from tfx.orchestration import metadata
+from tfx.types.standard_artifacts import ModelBlessing
 
 
 def remove_old_artifacts(database: Path, directory: Path, keep: int) -> int:
-    """Keeps the artifacts of the last `keep` runs that pushed a model, and of all runs since; removes all others, among
-    them what killed runs have left half-written.
+    """Keeps the artifacts of the last `keep` runs that pushed a model and of all runs since, the models that theirs
+    were compared with, and the blessings of all these; removes all others, among them what killed runs left unfinished.
 
     Args:
       database: ML Metadata's SQLite file.
@@ -31,6 +33,7 @@ def remove_old_artifacts(database: Path, directory: Path, keep: int) -> int:
             if pushed == keep:
                 break
         live = [artifact for artifact in store.get_artifacts() if artifact.state == metadata_store_pb2.Artifact.LIVE]
+        kept |= {artifact.id for artifact in live if _blessed_model(artifact) in kept}
         uris = {artifact.id: artifact.uri for artifact in live}
         old = [artifact for artifact in live if artifact.id not in kept]
         for artifact in old:
@@ -44,3 +47,10 @@ def remove_old_artifacts(database: Path, directory: Path, keep: int) -> int:
             shutil.rmtree(path)
             removed += 1
     return removed
+
+
+def _blessed_model(artifact: metadata_store_pb2.Artifact) -> int | None:
+    """The model that a blessing is for; None if the artifact is no blessing."""
+    if artifact.type != ModelBlessing.TYPE_NAME:
+        return None
+    return int(artifact.custom_properties[ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY].int_value)

@@ -32,7 +32,7 @@ def content_digest(paths: Iterable[str]) -> str:
 
 
 def digest(parts: Iterable[str]) -> str:
-    """Of texts that hold no newline at their ends that matters: each is hashed with its length."""
+    """Of texts in their order; each is hashed with its length, so that no two lists of texts run together."""
     whole = hashlib.sha256()
     for part in parts:
         encoded = part.encode()

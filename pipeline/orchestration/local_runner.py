@@ -1,6 +1,7 @@
 """Runs the TFX graph on this machine, one component after the other, and tells how each went."""
 
 import dataclasses
+import re
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_ru
 from tfx.orchestration.portable.mlmd import execution_lib
 from tfx.proto.orchestration import pipeline_pb2
 
+from modules.spec import OutputError
 from pipeline.orchestration.beam_memo import remember_signatures_and_options
 
 Outputs = dict[str, list[types.Artifact]]
@@ -45,6 +47,7 @@ class LocalRunner(tfx_runner.IrBasedRunner):
         deployment = runner_utils.extract_local_deployment_config(pipeline)
         config = deployment.metadata_connection_config
         connection = getattr(config, config.WhichOneof("connection_config"))
+        _check(connection)
         for node in pipeline.nodes:
             name = node.pipeline_node.node_info.id
             self._on_start(name)
@@ -64,6 +67,24 @@ class LocalRunner(tfx_runner.IrBasedRunner):
                 raise RuntimeError(f"the component {name} did not run; the log says why")
             cached = state == metadata_store_pb2.Execution.CACHED
             self._on_finish(Finished(name, time.monotonic() - started, cached, outputs))
+
+
+def _check(connection: metadata_store_pb2.ConnectionConfig) -> None:
+    """Opens ML Metadata once, to say what is wrong with it.
+
+    Raises:
+      OutputError: The file is not a database, or another release's.
+    """
+    try:
+        with metadata.Metadata(connection):
+            return
+    except RuntimeError as error:
+        if re.search("file is not a database|malformed|schema version", str(error)):
+            raise OutputError(
+                f"{connection.sqlite.filename_uri}: this is no database that this release of ML Metadata can open. "
+                "Remove it, and what was made before is made again; or name another --output DIR."
+            ) from None
+        raise
 
 
 def _result(handle: metadata.Metadata, execution_id: int) -> tuple[int, Outputs]:

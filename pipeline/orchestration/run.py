@@ -81,11 +81,13 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
         return record, False
 
     # TFX takes seconds to import.
+    from pipeline import curated_schema
     from pipeline.orchestration import figures
     from pipeline.orchestration.cleanup import remove_old_artifacts
     from pipeline.orchestration.pipeline import training_pipeline
     from pipeline.report.report import write_report
 
+    curated_schema.read_schema(settings.schema_file)  # says where it is wrong, and TFX does not
     run_id = _now()
     pipeline = training_pipeline(_inputs(settings, found, run_id), _place(settings))
     components, outputs = _execute(pipeline, run_id, progress)
@@ -126,9 +128,9 @@ def accept_schema(settings: RunSettings, progress: Progress) -> list[tuple[str, 
     from pipeline.orchestration import figures
     from pipeline.orchestration.pipeline import data_pipeline
 
+    before = curated_schema.read_schema(settings.schema_file)
     run_id = _now()
     _, outputs = _execute(data_pipeline(_inputs(settings, found, run_id), _place(settings)), run_id, progress)
-    before = curated_schema.read_schema(settings.schema_file)
     after = curated_schema.accept(before, figures.statistics(outputs["StatisticsGen"]), settings.declaration)
     curated_schema.write_schema(after, settings.schema_file)
     return curated_schema.differences(before, after)
@@ -149,7 +151,7 @@ def _look(settings: RunSettings) -> _Found:
     declaration = settings.declaration
     files = find_files(declaration.data, declaration.spans)
     content, code = content_digest(file.path for file in files), code_digest()
-    schema = settings.schema_file.read_text() if settings.schema_file.exists() else ""
+    schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
     sections = declaration.only("training", "tuning", "evaluation").model_dump_json()
     return _Found(files, schema, content, code, digest([sections, schema, content, code, str(settings.trials)]))
 
@@ -184,6 +186,7 @@ def _place(settings: RunSettings) -> Place:
     from pipeline.orchestration.pipeline import DIRECT_RUNNER, Place
 
     workspace = settings.workspace
+    workspace.artifacts.mkdir(exist_ok=True)
     return Place(workspace.artifacts.absolute(), workspace.metadata.absolute(), settings.cache, DIRECT_RUNNER)
 
 

@@ -1,6 +1,7 @@
 """Axes: a range of values, and the round numbers on it."""
 
 import dataclasses
+import itertools
 import math
 
 
@@ -36,7 +37,7 @@ def spread(low: float, high: float) -> tuple[float, float]:
 
 
 def round_values(low: float, high: float, most: int = 5) -> tuple[float, ...]:
-    """Multiples of 1, 2 or 5 times a power of ten in [low, high], at most `most` of them (but at least the finest fit)."""
+    """Multiples of 1, 2, 2.5 or 5 times a power of ten in [low, high], at most `most` of them."""
     step = (high - low) / max(1, most - 1)
     power = 10.0 ** math.floor(math.log10(step))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= step * (1 - 1e-9))
@@ -56,7 +57,7 @@ def axis(low: float, high: float, name: str = "", most: int = 5, whole: bool = F
     """
     low, high = spread(low, high)
     values = [value for value in round_values(low, high, most) if not whole or value == round(value)]
-    step = min((after - before for before, after in zip(values, values[1:], strict=False)), default=1.0)
+    step = min((after - before for before, after in itertools.pairwise(values)), default=1.0)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
     while decimals < 12 and abs(round(step, decimals) - step) > step * 1e-6:
         decimals += 1

@@ -47,7 +47,10 @@ def categories(splits: Sequence[Mapping[str, float]], totals: Sequence[float]) -
     values = sorted({value for split in shares for value in split}, key=lambda value: (-sum(
         split.get(value, 0.0) for split in shares), value))  # fmt: skip
     shown = values if len(values) <= _MOST_VALUES + 1 else values[:_MOST_VALUES]
-    rows = [(label(value, 40), shorten(printable(value[:800]), 200), [split.get(value, 0.0) for split in shares], False) for value in shown]
+    rows = [
+        (label(value, 40), shorten(printable(value[:800]), 200), [split.get(value, 0.0) for split in shares], False)
+        for value in shown
+    ]
     rest = [max(0.0, 1 - sum(split.get(value, 0.0) for value in shown)) if split else 0.0 for split in shares]
     if len(values) > len(shown):
         rows.append(("all others", "", rest, True))
@@ -61,8 +64,7 @@ def categories(splits: Sequence[Mapping[str, float]], totals: Sequence[float]) -
 def shift(splits: Sequence[Mapping[str, float]], totals: Sequence[float]) -> float:
     """The share of rows that would have to change their value for both splits to look the same."""
     first, second = (
-        {value: rows / total for value, rows in split.items()}
-        for split, total in zip(splits, totals, strict=True)
+        {value: rows / total for value, rows in split.items()} for split, total in zip(splits, totals, strict=True)
     )
     listed = sum(abs(first.get(value, 0.0) - second.get(value, 0.0)) for value in first.keys() | second.keys())
     unlisted = abs(sum(first.values()) - sum(second.values()))

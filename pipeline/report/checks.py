@@ -38,8 +38,11 @@ def anomalies(outputs: Outputs) -> tuple[Anomaly, ...]:
         found = anomalies_pb2.Anomalies()
         found.ParseFromString(Path(artifact.uri, f"Split-{split}", DEFAULT_FILE_NAME).read_bytes())
         if found.HasField("dataset_anomaly_info"):
-            rows.append(Anomaly(split, "(all)", found.dataset_anomaly_info.description))
-        rows += [Anomaly(split, label(name), info.description) for name, info in sorted(found.anomaly_info.items())]
+            rows.append(Anomaly(split, "(all)", label(found.dataset_anomaly_info.description, 300)))
+        rows += [
+            Anomaly(split, label(name), label(info.description, 300))
+            for name, info in sorted(found.anomaly_info.items())
+        ]
     return tuple(rows)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from modules.spec import EVAL, ROW_ID, SPLITS, TRAIN, Column, Declaration
-from modules.spec.transforms import Bucketise, Hash, OneHot, Vocabulary
 from pipeline.report.categories import Category, categories, shift
 from pipeline.report.cumulative import cumulative
 from pipeline.report.histograms import bins, histogram
@@ -15,7 +14,7 @@ from pipeline.report.numbers import instant, number, percent
 from pipeline.report.plot import Plot
 
 _SHOWN = (TRAIN, EVAL)
-_MOST_CARDS = 100
+_MOST_CARDS = 60
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Card:
     """Its type, its part, and how it is transformed."""
     facts: tuple[Fact, ...]
     shift: float | None
-    """Between train and eval, see `Bins.shift`; None where one has no values."""
+    """Between train and eval, see `Bins.shift`; None where one has no values, and for the time that splits them."""
     plot: Plot | None
     categories: tuple[Category, ...]
 
@@ -53,9 +52,7 @@ class Columns:
     left_out: int
 
 
-def columns(
-    statistics: Sequence[statistics_pb2.DatasetFeatureStatisticsList], declaration: Declaration
-) -> Columns:
+def columns(statistics: Sequence[statistics_pb2.DatasetFeatureStatisticsList], declaration: Declaration) -> Columns:
     """The columns in the order of their declaration; of very many, those that shift the most.
 
     Args:
@@ -68,9 +65,8 @@ def columns(
     order = [*declaration.features, *declaration.keys, *filter(None, [declaration.time]), declaration.label.name]
     names = [name for name in order if name != ROW_ID and any(name in split for split in found)]
     cards = [_card(name, [split.get(name) for split in found], rows, declaration) for name in names]
-    if len(cards) > _MOST_CARDS:
-        least = sorted((card.shift or 0.0 for card in cards), reverse=True)[_MOST_CARDS - 1]
-        cards = [card for card in cards if (card.shift or 0.0) >= least][:_MOST_CARDS]
+    ranked = sorted(range(len(cards)), key=lambda index: cards[index].shift or 0.0, reverse=True)
+    cards = [cards[index] for index in sorted(ranked[:_MOST_CARDS])]
     return Columns(tuple(cards), len(names) - len(cards))
 
 
@@ -99,12 +95,13 @@ def _card(
         moved = shift(counts, totals) if all(totals) else None
         return Card(label(name), about, tuple(facts), moved, None, categories(counts, totals))
     dates, whole = kind == "timestamp", kind == "int"
+    by_design = name == declaration.time and declaration.split.by == "time"
     found = bins([cumulative(split.num_stats, whole) if split else None for split in splits], whole)
     return Card(
         name=label(name),
         about=about,
         facts=(missing, *_numeric_facts(splits, dates)),
-        shift=found.shift if found and all(found.shares) else None,
+        shift=found.shift if found and all(found.shares) and not by_design else None,
         plot=histogram(label(name), found, dates) if found else None,
         categories=(),
     )
@@ -113,18 +110,13 @@ def _card(
 def _about(column: Column | None) -> str:
     if column is None:
         return ""
-    parts = [column.type]
+    parts: list[str] = [column.type]
     if column.role != "feature":
         parts.append(column.role)
-    transform = column.transform
-    if isinstance(transform, OneHot):
-        parts.append(f"one hot, {transform.depth:,}")
-    elif isinstance(transform, (Bucketise, Hash)):
-        parts.append(f"{'bucketised' if isinstance(transform, Bucketise) else 'hashed'}, {transform.buckets:,}")
-    elif isinstance(transform, Vocabulary):
-        parts.append(f"vocabulary, top {transform.top:,}")
-    elif transform:
-        parts.append({"scale": "scaled", "log": "log", "passthrough": "as it is"}[transform.name])
+    if column.transform:
+        settings = column.transform.model_dump(exclude={"name"})
+        words = [column.transform.name, *(f"{name} {value:,}" for name, value in settings.items())]
+        parts.append(", ".join(words).replace("_", " "))
     return " \u00b7 ".join(parts)
 
 
@@ -166,7 +158,9 @@ def _numeric_facts(splits: Sequence[statistics_pb2.FeatureNameStatistics | None]
     return tuple(
         Fact(
             name,
-            tuple(say(getattr(split.num_stats, field)) if split and _present(split) else "no values" for split in splits),
+            tuple(
+                say(getattr(split.num_stats, field)) if split and _present(split) else "no values" for split in splits
+            ),
         )
         for name, field in fields.items()
     )

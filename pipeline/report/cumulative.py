@@ -1,4 +1,4 @@
-"""The cumulative distribution that TFDV's histograms say, so that two splits with other buckets can share their bins."""
+"""The cumulative distribution behind TFDV's histograms, so that splits with other buckets can share their bins."""
 
 import dataclasses
 import math

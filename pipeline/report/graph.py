@@ -12,8 +12,8 @@ from pipeline.report.numbers import duration
 from pipeline.report.plot import Path, line, rounded
 
 Route = Literal["along", "up", "step", "rise", "over", "under"]
-"""along: straight to the right; up: straight up; step: to the next column and another row; rise: along its own row, then up;
-over, under: by the lane above or below all boxes."""
+"""along: straight to the right; up: straight up; step: to the next column and another row; rise: along its own row,
+then up; over, under: by the lane above or below all boxes."""
 
 _PLACES = {
     "ExampleGen": (0, 1),
@@ -51,7 +51,7 @@ EDGES: dict[tuple[str, str], Route] = {
 }
 """(from, to): what `to` needs of `from`, or waits for; and how the edge runs."""
 
-_BOX_WIDTH, _BOX_HEIGHT, _GAP, _ROW_GAP, _LANE, _MARGIN, _RADIUS, _ARROW = 114.0, 48.0, 24.0, 26.0, 22.0, 4.0, 8.0, 6.0
+_BOX_WIDTH, _BOX_HEIGHT, _GAP, _ROW_GAP, _LANE, _MARGIN, _RADIUS, _ARROW = 126.0, 48.0, 26.0, 26.0, 22.0, 4.0, 8.0, 6.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A numeric column's histograms of train and eval, in the same bins."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -37,8 +38,8 @@ class Bins:
 def bins(splits: Sequence[Cumulative | None], whole: bool) -> Bins | None:
     """Chooses bins in which the bulk of both splits can be seen.
 
-    They span all values; where the tails would take more than half of that, they stop one width of the middle 80 %
-    beyond it.
+    They span all values; where a split's outer tenth takes more than two thirds of that, they stop where it starts.
+    TFDV's buckets say little of what lies in so long a tail.
 
     Args:
       splits: One entry a split, None if it has no values.
@@ -51,37 +52,35 @@ def bins(splits: Sequence[Cumulative | None], whole: bool) -> Bins | None:
     if not found:
         return None
     low, high = min(split.low for split in found), max(split.high for split in found)
-    middle_low = min(split.quantile(0.1) for split in found)
-    middle_high = max(split.quantile(0.9) for split in found)
-    width = middle_high - middle_low
-    bulk = max(low, middle_low - width), min(high, middle_high + width)
-    if width and bulk[1] - bulk[0] < (high - low) / 2:
-        low, high = bulk
+    start, end = max(split.quantile(0.1) for split in found), min(split.quantile(0.9) for split in found)
+    width = high - low
+    if start < end:
+        low, high = start if start - low > width * 2 / 3 else low, end if high - end > width * 2 / 3 else high
     edges = _edges(low, high, whole)
     return Bins(
         edges=edges,
-        shares=tuple(
-            tuple(
-                split.at_or_below(right) - (0.0 if split.low >= left else split.at_or_below(left))
-                for left, right in zip(edges, edges[1:], strict=False)
-            )
-            if split
-            else ()
-            for split in splits
-        ),
+        shares=tuple(_shares(split, edges) if split else () for split in splits),
         below=tuple(split.at_or_below(edges[0]) if split and split.low < edges[0] else 0.0 for split in splits),
         above=tuple(1 - split.at_or_below(edges[-1]) if split else 0.0 for split in splits),
     )
 
 
+def _shares(split: Cumulative, edges: Sequence[float]) -> tuple[float, ...]:
+    """A bin includes its upper end, the first one its lower end too."""
+    below = [split.at_or_below(edge) for edge in edges]
+    if split.low >= edges[0]:
+        below[0] = 0.0
+    return tuple(after - before for before, after in itertools.pairwise(below))
+
+
 def _edges(low: float, high: float, whole: bool) -> tuple[float, ...]:
     if whole:
-        first, last = math.floor(low) + 0.5 if low != math.floor(low) else low - 0.5, math.ceil(high - 0.5) + 0.5
+        first, last = math.floor(low - 0.5) + 0.5, math.ceil(high - 0.5) + 0.5
         step = max(1, math.ceil((last - first) / _MOST_BINS))
         count = max(1, math.ceil((last - first) / step))
         return tuple(first + index * step for index in range(count + 1))
     low, high = spread(low, high)
-    return tuple(low + (high - low) * index / _MOST_BINS for index in range(_MOST_BINS)) + (high,)
+    return (*(low + (high - low) * index / _MOST_BINS for index in range(_MOST_BINS)), high)
 
 
 def histogram(name: str, found: Bins, dates: bool) -> Plot:
@@ -93,7 +92,7 @@ def histogram(name: str, found: Bins, dates: bool) -> Plot:
     most = max(max((*shares, below, above), default=0.0)
                for shares, below, above in zip(found.shares, found.below, found.above, strict=True))  # fmt: skip
     shown = _date_axis(low, high) if dates else _value_axis(found.edges, low, high)
-    up = axis(0, most * 1.06, most=3)
+    up = axis(0, most * 1.06, most=4)
     ups = Axis(up.low, up.high, tuple(Tick(tick.at, percent(tick.at)) for tick in up.ticks))
     frame = Frame(shown, ups, width=340, height=150, left_margin=40, right_margin=18, top_margin=8, bottom_margin=24)
     paths = []
@@ -106,12 +105,17 @@ def histogram(name: str, found: Bins, dates: bool) -> Plot:
             (found.above[split], high - step, high),
         ):
             if share > 1e-9:
-                paths.append(Path(frame.steps((left, right), (share,), closed), f"{style} {'area' if closed else 'outline'} beyond"))
+                paths.append(
+                    Path(
+                        frame.steps((left, right), (share,), closed),
+                        f"{style} {'area' if closed else 'outline'} beyond",
+                    )
+                )
     texts = []
     if beyond_low:
-        texts.append(Text(frame.at(low + step / 2, 0)[0], frame.bottom + 15, "less", style="mark"))
+        texts.append(Text(frame.at(low + step / 2, 0)[0], frame.bottom + 16, "less", style="mark"))
     if beyond_high:
-        texts.append(Text(frame.at(high - step / 2, 0)[0], frame.bottom + 15, "more", style="mark"))
+        texts.append(Text(frame.at(high - step / 2, 0)[0], frame.bottom + 16, "more", style="mark"))
     say = instant if dates else number
     return frame.plot(
         name,

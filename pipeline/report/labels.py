@@ -5,7 +5,9 @@ def printable(text: str) -> str:
     """Characters that would show nothing or turn the line round (controls, bidi marks) as Python writes them."""
     if not text.strip():
         return f"{text!r} (blank)" if text else "(empty)"
-    return "".join(char if char.isprintable() or char == "\u200d" else char.encode("unicode_escape").decode() for char in text)
+    return "".join(
+        char if char.isprintable() or char == "\u200d" else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def shorten(text: str, most: int) -> str:

@@ -37,7 +37,7 @@ def _curve(history: Sequence[Mapping[str, float]], name: str, field: str) -> Plo
     pad = (max(values) - min(values)) * 0.06
     steps = [look["step"] for look in history]
     frame = Frame(
-        axis(min(0, *steps), max(steps), "step", most=6, whole=True), axis(min(values) - pad, max(values) + pad, name)
+        axis(min(0, *steps), max(steps), "step", most=6, whole=True), axis(min(values) - pad, max(values) + pad, most=7)
     )
     paths, dots = [], []
     best = best_look(history)
@@ -47,17 +47,19 @@ def _curve(history: Sequence[Mapping[str, float]], name: str, field: str) -> Plo
         paths.append(Path(rule, "reference", f"kept: step {best['step']:,.0f}"))
     for style, looks in lines.items():
         key = fields[style]
-        paths.append(Path(frame.line([look["step"] for look in looks], [look[key] for look in looks]), f"{style} curve"))
+        paths.append(
+            Path(frame.line([look["step"] for look in looks], [look[key] for look in looks]), f"{style} curve")
+        )
         if len(looks) <= _MOST_DOTS:
             for look in looks:
                 x, y = frame.at(look["step"], look[key])
-                dots.append(Dot(x, y, 3, style, f"{style}, step {look['step']:,.0f}: {metric(look[key])}"))
+                dots.append(Dot(x, y, 3.5, style, f"{style}, step {look['step']:,.0f}: {metric(look[key])}"))
     kept = [Key(f"kept, step {best['step']:,.0f}", "reference")] if best else []
     last = history[-1]
     return frame.plot(
         name,
-        f"{name} by step, {len(history)} looks; at the last, step {last['step']:,.0f}, {metric(last[field])} in training"
-        f" and {metric(last[f'val_{field}'])} in validation.",
+        f"{name} by step, {len(history)} looks; at the last, step {last['step']:,.0f}, {metric(last[field])} in "
+        f"training and {metric(last[f'val_{field}'])} in validation.",
         paths,
         dots,
         keys=[Key("train", "train"), Key("validation", "validation"), *kept],

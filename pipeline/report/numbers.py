@@ -61,7 +61,9 @@ def duration(seconds: float) -> str:
 def instant(micros: float, span: float = math.inf) -> str:
     """Microseconds since 1970-01-01T00:00:00Z as a date, as exact as an axis of `span` microseconds needs."""
     days = span / 86_400e6
-    form = "%b %Y" if 700 < days < math.inf else "%-d %b %Y" if days > 3 else "%-d %b %H:%M" if days > 0.1 else "%H:%M:%S"
+    form = (
+        "%b %Y" if 700 < days < math.inf else "%-d %b %Y" if days > 3 else "%-d %b %H:%M" if days > 0.1 else "%H:%M:%S"
+    )
     try:
         moment = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=micros)
     except (OverflowError, ValueError):

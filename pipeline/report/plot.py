@@ -91,7 +91,7 @@ class Frame:
     y: Axis
     width: float = 520
     height: float = 330
-    left_margin: float = 52
+    left_margin: float = 42
     right_margin: float = 16
     top_margin: float = 14
     bottom_margin: float = 44
@@ -134,6 +134,13 @@ class Frame:
             points += [self.at(low, height), self.at(high, height)]
         points.append(self.at(edges[-1], self.y.low))
         return line(points) + ("Z" if closed else "")
+
+    def stairs(self, edges: Sequence[float], heights: Iterable[float]) -> str:
+        """Path data of a line that goes level between edges `i` and `i + 1` at height `i`."""
+        points = []
+        for low, high, height in zip(edges, edges[1:], heights, strict=False):
+            points += [self.at(float(low), float(height)), self.at(float(high), float(height))]
+        return line(points)
 
     def plot(
         self,

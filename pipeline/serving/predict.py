@@ -1,6 +1,7 @@
 """Asks a pushed model for predictions in this process: rows as JSON objects in, scores out."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import tensorflow as tf
 from modules.spec import InputError
 from pipeline.serving.signature import ScoringModel
 
-_ACCEPTED = {tf.float32: "a number", tf.int64: "a whole number, or true or false", tf.string: "text"}
+_GREATEST_FLOAT32 = float(np.finfo(np.float32).max)
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character: no UTF-8 says it
+_ACCEPTED = {tf.float32: "a finite number", tf.int64: "a whole number, or true or false", tf.string: "text"}
 
 
 def predict(model: Path, text: str) -> list[float]:
@@ -30,6 +33,8 @@ def predict(model: Path, text: str) -> list[float]:
         raise InputError(
             f"--json: not JSON at character {error.pos + 1}: {error.msg}. Quote the whole object for the shell."
         ) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; thousands of brackets
+        raise InputError(f"--json: cannot be read: {error}.") from None
     rows = rows if isinstance(rows, list) else [rows]
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise InputError('--json: accepted: an object such as {"fare": 12.5}, or an array of objects.')
@@ -38,7 +43,7 @@ def predict(model: Path, text: str) -> list[float]:
     for number, row in enumerate(rows, start=1):
         if unknown := sorted(row.keys() - scoring.features.keys()):
             raise InputError(
-                f"--json, row {number}: {', '.join(unknown)}: unknown; accepted: {', '.join(scoring.features)}."
+                f"--json, row {number}: {', '.join(unknown)}: unknown; accepted: {', '.join(sorted(scoring.features))}."
             )
     return [float(score) for score in scoring.score(columns).numpy()]
 
@@ -62,7 +67,7 @@ def _column(name: str, rows: list[dict[str, Any]], dtype: tf.DType, required: bo
 
 def _fits(value: object, dtype: tf.DType) -> bool:
     if dtype == tf.string:
-        return isinstance(value, str)
+        return isinstance(value, str) and not _LONE_SURROGATE.search(value)
     if dtype == tf.int64:
         return isinstance(value, int) and -(2**63) <= value < 2**63
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and bool(np.isfinite(np.float32(value)))
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _GREATEST_FLOAT32

@@ -3,6 +3,7 @@ reads it. A version appears complete or not at all, whatever kills the process t
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,13 +11,14 @@ from pathlib import Path
 from modules.spec import NotFoundError
 
 _PUSHING = ".pushing-"
+_VERSION = re.compile("0|[1-9][0-9]*")
 
 
 def versions(base: Path) -> list[int]:
     """The complete versions, ascending; none if there is no such directory."""
     if not base.is_dir():
         return []
-    return sorted(int(entry.name) for entry in base.iterdir() if entry.name.isdecimal() and entry.is_dir())
+    return sorted(int(entry.name) for entry in base.iterdir() if _VERSION.fullmatch(entry.name) and entry.is_dir())
 
 
 def newest(base: Path) -> Path:
@@ -55,7 +57,7 @@ def push(model: Path, base: Path, complete: Callable[[Path], None] = lambda _: N
       The new version, greater than all before it.
     """
     base.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(base)
+    remove_abandoned(base)
     hidden = base / f"{_PUSHING}{os.getpid()}"
     try:
         shutil.copytree(model, hidden)
@@ -101,8 +103,8 @@ def rollback(base: Path, to: int | None) -> tuple[int, int]:
 
 
 def remove_old(base: Path, keep: int) -> list[int]:
-    """Removes all but the newest `keep` versions; each disappears at once, before its files do."""
-    old = versions(base)[:-keep]
+    """Removes all but the newest `keep` versions, at least one; each disappears at once, before its files do."""
+    old = versions(base)[: -max(keep, 1)]
     for version in old:
         hidden = base / f"{_PUSHING}{os.getpid()}"
         (base / str(version)).rename(hidden)
@@ -122,9 +124,9 @@ def _flush(path: str | Path) -> None:
         os.close(descriptor)
 
 
-def _remove_abandoned(base: Path) -> None:
+def remove_abandoned(base: Path) -> None:
     """Removes the hidden siblings of processes that are dead."""
     for entry in base.glob(f"{_PUSHING}*"):
-        pid = int(entry.name.removeprefix(_PUSHING))
-        if pid == os.getpid() or not Path("/proc", str(pid)).exists():
+        pid = entry.name.removeprefix(_PUSHING)
+        if pid == str(os.getpid()) or not Path("/proc", pid).exists():
             shutil.rmtree(entry, ignore_errors=True)

@@ -1,0 +1,36 @@
+# `make run` and `make test` need git, make and Python 3.11, and set up everything else themselves.
+
+UV := $(shell command -v uv || echo .uv/bin/uv)
+ARGS ?=
+
+.PHONY: run test check format clean
+
+run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
+	$(UV) run --locked run_local.py $(ARGS)
+
+test: .venv/.ready  ## all tests
+	$(UV) run --locked pytest $(ARGS)
+
+check: .venv/.ready  ## format, lint, types, layers, the lock, the generated files, the docs' snippets
+	$(UV) lock --check
+	$(UV) run --locked ruff format --check .
+	$(UV) run --locked ruff check .
+	$(UV) run --locked mypy
+	$(UV) run --locked lint-imports
+	$(UV) run --locked pytest tests/docs
+
+format: .venv/.ready  ## what a formatter can mend
+	$(UV) run --locked ruff format .
+	$(UV) run --locked ruff check --fix .
+
+clean:  ## removes what can be made again
+	rm -rf build dist .venv .uv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Everything is compiled here, once, so that the first run does not have to.
+.venv/.ready: $(UV) uv.lock pyproject.toml
+	UV_COMPILE_BYTECODE=1 $(UV) sync --locked
+	touch $@
+
+.uv/bin/uv:
+	python3 -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.5"

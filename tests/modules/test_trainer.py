@@ -1,0 +1,125 @@
+"""Training and tuning on the transformed examples of a real run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow_transform as tft
+from tfx.components.trainer.fn_args_utils import FnArgs
+
+from modules.model import build_model
+from modules.spec import TRAIN, VALIDATION, Declaration
+from modules.trainer import HISTORY_FILE, read_batches, run_fn, with_hyperparameters
+from modules.tuner import tuner_fn
+from pipeline.serving.signature import ScoringModel
+from tests.artifacts import artifact, eval_columns, taxi
+
+
+def fn_args(taxi_run: Path, tmp_path: Path, **training: Any) -> FnArgs:
+    """What TFX would call `run_fn` and `tuner_fn` with, for short trainings."""
+    declaration = taxi()
+    training = {"steps": 40, "validate_every": 20, **training}
+    declaration = declaration.model_copy(update={"training": declaration.training.model_copy(update=training)})
+    examples = artifact(taxi_run, "Transform", "transformed_examples")
+    return FnArgs(
+        working_dir=str(tmp_path / "work"),
+        train_files=[str(examples / f"Split-{TRAIN}" / "*")],
+        eval_files=[str(examples / f"Split-{VALIDATION}" / "*")],
+        transform_output=str(artifact(taxi_run, "Transform", "transform_graph")),
+        serving_model_dir=str(tmp_path / "model"),
+        model_run_dir=str(tmp_path / "run"),
+        custom_config={"declaration": declaration.model_dump_json(), "trials": 2},
+    )
+
+
+def trained(taxi_run: Path, tmp_path: Path, **training: Any) -> tuple[bytes, list[dict[str, float]]]:
+    """The scores of a fresh model on the eval split, and its learning curves."""
+    args = fn_args(taxi_run, tmp_path, **training)
+    run_fn(args)
+    rows: dict[str, pa.Array] = eval_columns(taxi_run, list(taxi().features))
+    scores = ScoringModel(args.serving_model_dir).score(rows).numpy()
+    return scores.tobytes(), json.loads((tmp_path / "run" / HISTORY_FILE).read_text())
+
+
+def test_a_seed_gives_one_model(taxi_run: Path, tmp_path: Path) -> None:
+    first = trained(taxi_run, tmp_path / "first")
+    assert trained(taxi_run, tmp_path / "again") == first
+    assert trained(taxi_run, tmp_path / "other", seed=2) != first
+
+
+def test_training_stops_when_validation_stops_getting_better(taxi_run: Path, tmp_path: Path) -> None:
+    # So large a step diverges: the loss at the first look is never reached again.
+    _, history = trained(taxi_run, tmp_path, steps=400, learning_rate=3.0, patience=2)
+    losses = [look["val_loss"] for look in history]
+    assert len(losses) == 1 + int(np.argmin(losses)) + 2 < 400 // 20
+    assert [look["step"] for look in history] == [20 * (look + 1) for look in range(len(history))]
+
+
+def test_the_served_model_is_the_trained_one_in_float64() -> None:
+    declaration = taxi()
+    model = build_model(declaration, declaration.training)
+    served = build_model(declaration, declaration.training, dtype="float64")
+    shapes = [weight.shape for weight in model.get_weights()]
+    assert [weight.shape for weight in served.get_weights()] == shapes
+    assert {weight.dtype for weight in served.get_weights()} == {np.dtype("float64")}
+
+
+def test_no_two_features_share_an_embedding() -> None:
+    declaration = taxi()
+    model = build_model(declaration, declaration.training)
+    inputs = {name: np.zeros((1, *spec.shape[1:]), spec.dtype) for name, spec in model.input.items()}
+    logits = {"none": model(inputs).numpy().item()}
+    for name, column in declaration.features.items():
+        if column.categories:
+            changed = inputs | {name: np.array([column.categories - 1])}
+            logits[name] = model(changed).numpy().item()
+    assert len(set(logits.values())) == len(logits)
+
+
+def test_batches_hold_every_row_once(taxi_run: Path, tmp_path: Path) -> None:
+    declaration = taxi()
+    transform = tft.TFTransformOutput(str(artifact(taxi_run, "Transform", "transform_graph")))
+    files = fn_args(taxi_run, tmp_path).eval_files
+    batches = list(read_batches(files, transform, declaration, declaration.training, shuffled=False))
+    assert sum(len(label) for _, label in batches) == 1500
+    assert {frozenset(batch) for batch, _ in batches} == {frozenset(declaration.features)}
+
+
+@pytest.mark.parametrize("algorithm", ["random", "bayesian"])
+def test_the_tuner_scores_every_trial(taxi_run: Path, tmp_path: Path, algorithm: str) -> None:
+    args = fn_args(taxi_run, tmp_path)
+    declaration = Declaration.model_validate_json(args.custom_config["declaration"])
+    tuning = declaration.tuning.model_copy(update={"algorithm": algorithm})
+    args.custom_config["declaration"] = declaration.model_copy(update={"tuning": tuning}).model_dump_json()
+    result = tuner_fn(args)
+    result.tuner.search(**result.fit_kwargs)
+    trials = result.tuner.oracle.get_best_trials(10)
+    assert len(trials) == 2
+    assert all(trial.score is not None for trial in trials)
+    best = with_hyperparameters(declaration.training, result.tuner.get_best_hyperparameters()[0].values)
+    assert best.learning_rate in tuning.learning_rate
+    assert best.hidden_units[0] in tuning.first_layer_units
+
+
+def test_a_trial_without_a_score_is_an_error(taxi_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """keras-tuner itself would go on, and name hyperparameters that nobody has tried the best."""
+    result = tuner_fn(fn_args(taxi_run, tmp_path))
+
+    def fails(*_: object, **__: object) -> None:
+        raise keras_tuner.errors.FailedTrialError("no memory left")
+
+    monkeypatch.setattr(keras.Model, "fit", fails)
+    with pytest.raises(RuntimeError, match=r"trial 0 ended without a score: .*no memory left"):
+        result.tuner.search(**result.fit_kwargs)
+
+
+def test_hidden_layers_narrow() -> None:
+    values = {"first_layer_units": 100, "hidden_layers": 4, "learning_rate": 0.01, "embedding_dim": 4}
+    training = with_hyperparameters(taxi().training, values)
+    assert training.hidden_units == (100, 70, 49, 34)
+    assert (training.learning_rate, training.embedding_dim) == (0.01, 4)

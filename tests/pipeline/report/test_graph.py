@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.orchestration.pipeline import PipelineInputs, Place, training_pipeline
+from pipeline.orchestration.record import ComponentRecord
+from pipeline.report.graph import EDGES, graph
+from pipeline.report.timings import timings
+from tests.artifacts import taxi
+
+
+def _record(name: str, seconds: float = 1.0, cached: bool = False) -> ComponentRecord:
+    return ComponentRecord(name=name, seconds=seconds, cached=cached, figure="")
+
+
+@pytest.mark.parametrize("trials", [0, 3])
+def test_the_edges_are_those_of_the_pipeline(trials: int, tmp_path: Path) -> None:
+    inputs = PipelineInputs(
+        declaration=taxi(),
+        schema_file=tmp_path / "schema.pbtxt",
+        schema="",
+        files=[],
+        content="",
+        code="",
+        trials=trials,
+        serving_dir=tmp_path / "serving",
+        provenance={},
+    )
+    pipeline = training_pipeline(inputs, Place(tmp_path, tmp_path / "metadata.db", True, []))
+    real = {(before.id, after.id) for after in pipeline.components for before in after.upstream_nodes}
+    drawn = graph([_record(component.id) for component in pipeline.components])
+    assert {tuple(path.title.split(" to ")) for path in drawn.edges if path.title} == real
+    assert real <= EDGES.keys()
+    assert len(drawn.boxes) == len(pipeline.components)
+
+
+ALL = sorted({name for edge in EDGES for name in edge})
+
+
+def test_boxes_do_not_overlap_and_lie_inside() -> None:
+    drawn = graph(map(_record, ALL))
+    for index, box in enumerate(drawn.boxes):
+        assert box.x >= 0
+        assert box.y >= 0
+        assert box.x + box.width <= drawn.width
+        assert box.y + box.height <= drawn.height
+        for other in drawn.boxes[index + 1 :]:
+            assert (
+                box.x + box.width < other.x
+                or other.x + other.width < box.x
+                or box.y + box.height < other.y
+                or other.y + other.height < box.y
+            ), (box.name, other.name)
+
+
+def test_without_a_tuner_its_column_closes() -> None:
+    tuned, plain = graph(map(_record, ALL)), graph(_record(name) for name in ALL if name != "Tuner")
+    assert plain.width < tuned.width
+    assert max(box.x + box.width for box in plain.boxes) <= plain.width
+    assert not [path.title for path in plain.edges if "Tuner" in path.title]
+
+
+def test_a_straight_edge_goes_from_box_to_box() -> None:
+    drawn = graph([_record("Evaluator"), _record("Pusher", cached=True)])
+    start, end = drawn.boxes
+    y = start.y + start.height / 2
+    assert drawn.edges[0].data == f"M{start.x + start.width:.1f} {y:.1f}L{end.x:.1f} {y:.1f}"
+    assert drawn.edges[1].data.startswith(f"M{end.x:.1f} {y:.1f}")  # the arrow's tip
+    assert [box.reused for box in drawn.boxes] == [False, True]
+    assert drawn.description == "2 components, 1 of them reused. Evaluator to Pusher"
+
+
+def test_timings_follow_each_other() -> None:
+    rows = timings([_record("ExampleGen", 1.0), _record("Trainer", 3.0, cached=True)])
+    assert [(row.start, row.length, row.reused) for row in rows] == [(0, 25, False), (25, 75, True)]
+
+
+def test_timings_of_a_run_that_took_no_time() -> None:
+    assert [row.length for row in timings([_record("ExampleGen", 0.0)])] == [0]
