@@ -8,8 +8,8 @@ ARGS ?=
 run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
 
-test: .venv/.ready  ## all tests
-	$(UV) run --locked pytest $(ARGS)
+test: .venv/.ready  ## all tests but those of the docs, which `make check` runs
+	$(UV) run --locked pytest --ignore tests/docs $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, layers, the lock, the generated files, the docs' snippets
 	$(UV) lock --check

@@ -27,8 +27,8 @@ from pipeline.ingest.examples import values_of
 from pipeline.serving.signature import ScoringModel
 
 SCORES_DIR = "scores"
-"""In the evaluation's directory, Parquet files, one row an example: row_id, the label, score, baseline_score (if there is
-a baseline), and the slices' columns."""
+"""In the evaluation's directory, Parquet files, one row an example: row_id, the label, score, baseline_score (if there
+is a baseline), and the slices' columns."""
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 SCORE = {CANDIDATE: "score", BASELINE: "baseline_score"}

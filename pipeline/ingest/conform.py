@@ -142,8 +142,9 @@ def _integer(text: str | None) -> int | None:
         number = Decimal(text or "0.5")
     except InvalidOperation:
         return None
-    whole = number.adjusted() < 20 and number == number.to_integral_value() and int(number) in _INT64
-    return int(number) if whole else None
+    if number.adjusted() >= 20:
+        return None if number else 0
+    return int(number) if number == number.to_integral_value() and int(number) in _INT64 else None
 
 
 def _whole(numbers: pa.Array | None) -> pa.Array | None:

@@ -28,10 +28,12 @@ from pipeline.components.example_validator import ExampleValidator
 from pipeline.components.pusher import Pusher
 from pipeline.ingest.examples import example_types
 from pipeline.ingest.files import InputFile
+from pipeline.orchestration.digests import ROOT
 
-DIRECT_RUNNER = ["--runner=FnApiRunner", "--beam_plugins=tfx"]
+DIRECT_RUNNER = ["--runner=FnApiRunner", "--beam_plugins=tfx", f"--setup_file={ROOT / 'setup.py'}"]
 """Beam's portable direct runner, in this process; `DirectRunner` itself would first try to download another one.
-Worker processes import tfx before anything else, which TFDV needs."""
+Worker processes import tfx before anything else, which TFDV needs. Without a setup file, which nothing reads here, TFX
+would pack itself anew for each component."""
 
 
 @dataclasses.dataclass(frozen=True)

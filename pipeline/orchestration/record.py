@@ -1,9 +1,20 @@
 """What a run was made of and what it gave: shown at its end, kept beside it, and read by the next one."""
 
+import math
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from modules.spec.frozen import Frozen
+
+MetricValue = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    BeforeValidator(lambda value: math.nan if value is None else value),
+    PlainSerializer(lambda value: None if math.isnan(value) else value, when_used="json"),
+]
+"""A metric; NaN, null in JSON, where it is undefined: precision has no value where no row is predicted positive."""
 
 
 class ComponentRecord(Frozen):
@@ -41,7 +52,7 @@ class RunRecord(Frozen):
     """The pushed model's directory."""
     rows: dict[str, int]
     """Rows by split."""
-    metrics: dict[str, float]
+    metrics: dict[str, MetricValue]
     """The model's metrics on the eval split."""
     example: dict[str, float | int | str]
     """The features of one row of the eval split."""

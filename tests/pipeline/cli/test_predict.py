@@ -70,6 +70,7 @@ def test_an_optional_feature_may_be_left_out_or_null(trained: Trained) -> None:
     scores = predict(trained.trips, [left_out, left_out | {"trip_seconds": None}, ROW])["score"]
     assert scores[0] == scores[1] != scores[2]
     assert predict(trained.trips, left_out)["score"] == scores[:1]
+    assert predict(trained.trips, ROW | {"trip_seconds": 0})["score"] != scores[:1]  # absent is no value, not even zero
 
 
 def test_it_names_the_model(trained: Trained) -> None:

@@ -78,6 +78,7 @@ CASES: list[tuple[Column, pa.Array, list[Any]]] = [
     (INT, text("1", " 1 ", "+1", "-1", "007", "12.0", None), [1, 1, 1, -1, 7, 12, None]),
     (INT, text("12.", "1e5", "1.5e1", "1500e-2"), [12, 100_000, 15, 15]),
     (INT, text("12.5", "1.", ".0", "0.", "-0", "1e-1", "10e-1"), [BAD, 1, 0, 0, 0, BAD, 1]),
+    (INT, text("0e30", "-.0e99", "1e30"), [0, 0, BAD]),
     (INT, text("0x10"), [BAD]),  # alone in a batch, too: Arrow would take it for 16
     (INT, text("0x10", "0X10", "1_000", "1,000", "1 000", "nan", "inf", "x", "\uff11"), [BAD] * 9),
     (INT, text("", "5"), [None, 5]),  # as if it were not quoted
