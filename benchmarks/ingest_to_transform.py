@@ -1,10 +1,11 @@
-"""Ingest, statistics and transform beside stock CsvExampleGen, StatisticsGen and Transform, at 150 thousand rows and more.
+"""Ingest, statistics and transform beside stock CsvExampleGen, StatisticsGen and Transform, at 150,000 rows and more.
 
     uv run python -m benchmarks.ingest_to_transform [--rows 150000 1500000]
 
-The rows are the 15,002 trips, repeated with jittered values, made for this benchmark alone. Both sides read the same CSV
-file, on the same runner, each in a process of its own. The stock side runs the preprocessing_fn of the official Chicago
-taxi example, ours that of `schema/taxi`. Prints one Markdown table; CPU seconds of each component, imports left out.
+The rows are the 15,002 trips, repeated with jittered values, made for this benchmark alone. Both sides read the same
+CSV file, on the same runner, each in a process of its own. The stock side runs the preprocessing_fn of the official
+Chicago taxi example, ours that of `schema/taxi`. Prints one Markdown table; CPU seconds of each component, imports left
+out.
 """
 
 import argparse
@@ -28,7 +29,8 @@ COMPONENTS = ("ExampleGen", "StatisticsGen", "Transform")
 def example(name: str) -> Path:
     """A file of the official example."""
     spec = importlib.util.find_spec("tfx")
-    assert spec and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0], "examples", "chicago_taxi_pipeline", name)
 
 
@@ -77,7 +79,7 @@ class Clock:
 def ours(csv: Path, directory: Path) -> dict[str, float]:
     """`twinbeam run --data CSV`, up to Transform."""
     from modules.spec import load_declaration
-    from pipeline.orchestration.run import RunSettings, run
+    from pipeline.local_run import RunSettings, run
     from pipeline.workspace import Workspace
 
     schema = Path("schema/taxi")

@@ -25,7 +25,8 @@ QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 def official(directory: Path, same_runner: bool) -> Cost:
     """The example from the wheel; only its runner is changed, and TFX imported first in Beam's workers for TFDV."""
     spec = importlib.util.find_spec("tfx")
-    assert spec and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     source = Path(spec.submodule_search_locations[0], "examples", "chicago_taxi_pipeline")
     home = directory / "taxi"
     (home / "data" / "simple").mkdir(parents=True)
@@ -82,9 +83,8 @@ def main() -> None:
         cpu = [cost.cpu_s for cost in found]
         ratio = statistics.median(a.cpu_s / b.cpu_s for a, b in zip(costs["twinbeam"], found, strict=True))
         wall = statistics.median(cost.wall_s for cost in found)
-        print(
-            f"| {name} | {statistics.median(cpu):.1f} ({', '.join(f'{c:.1f}' for c in cpu)}) | {wall:.0f} | {ratio:.2f} |"
-        )
+        each = ", ".join(f"{seconds:.1f}" for seconds in cpu)
+        print(f"| {name} | {statistics.median(cpu):.1f} ({each}) | {wall:.0f} | {ratio:.2f} |")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.progress import TerminalProgress
 from pipeline.cli.quiet import noise_to
 from pipeline.cli.summary import print_differences, print_summary
-from pipeline.orchestration.run import RunSettings, accept_schema, run
+from pipeline.local_run import RunSettings, accept_schema, run
 from pipeline.serving import versions
 from pipeline.workspace import Workspace
 

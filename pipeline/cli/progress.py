@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from pipeline.orchestration.record import ComponentRecord
+from pipeline.results.record import ComponentRecord
 
 
 class TerminalProgress:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.orchestration.record import RunRecord
+from pipeline.results.record import RunRecord
 from pipeline.serving.versions import newest
 from pipeline.workspace import Workspace
 

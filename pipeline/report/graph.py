@@ -7,9 +7,9 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Literal
 
-from pipeline.orchestration.record import ComponentRecord
 from pipeline.report.numbers import duration
 from pipeline.report.plot import Path, line, rounded
+from pipeline.results.record import ComponentRecord
 
 Route = Literal["along", "up", "step", "rise", "over", "under"]
 """along: straight to the right; up: straight up; step: to the next column and another row; rise: along its own row,

@@ -4,9 +4,7 @@ import dataclasses
 
 from modules.spec import EVAL, SPLITS, TRAIN, Declaration
 from pipeline import curated_schema
-from pipeline.orchestration import figures
 from pipeline.orchestration.local_runner import Outputs
-from pipeline.orchestration.record import RunRecord
 from pipeline.report import checks, judgement, learning, provenance, slices, trials
 from pipeline.report.calibration import calibration_plot, score_plot
 from pipeline.report.columns import Columns, columns
@@ -16,6 +14,8 @@ from pipeline.report.plot import Plot
 from pipeline.report.ranking import ranking_plots
 from pipeline.report.scores import read_scores
 from pipeline.report.timings import Timing, timings
+from pipeline.results import figures
+from pipeline.results.record import RunRecord
 
 
 @dataclasses.dataclass(frozen=True)

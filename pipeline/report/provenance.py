@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 import platform
 
-from pipeline.orchestration.record import RunRecord
+from pipeline.results.record import RunRecord
 
 _PACKAGES = (
     "twinbeam",

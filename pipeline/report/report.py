@@ -6,8 +6,8 @@ import jinja2
 
 from modules.spec import Declaration
 from pipeline.orchestration.local_runner import Outputs
-from pipeline.orchestration.record import RunRecord
 from pipeline.report.page import Page, page
+from pipeline.results.record import RunRecord
 
 
 def write_report(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs], path: Path) -> None:

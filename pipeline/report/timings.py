@@ -3,8 +3,8 @@
 import dataclasses
 from collections.abc import Sequence
 
-from pipeline.orchestration.record import ComponentRecord
 from pipeline.report.numbers import duration
+from pipeline.results.record import ComponentRecord
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from modules.spec import errors
-from pipeline.orchestration.record import RunRecord
+from pipeline.results.record import RunRecord
 from tests.pipeline.cli.conftest import Trained
 from tests.pipeline.cli.in_process import call
 from tests.pipeline.cli.trips import Trips, finish

@@ -21,7 +21,7 @@ from modules.spec import EVAL, SPLITS, TRAIN, Declaration
 from pipeline.components.evaluator import BASELINE, CANDIDATE, MISSED_PROPERTY, SCORE, eval_config
 from pipeline.orchestration.local_runner import Outputs
 from pipeline.orchestration.pipeline import DIRECT_RUNNER
-from pipeline.orchestration.record import ComponentRecord, RunRecord
+from pipeline.results.record import ComponentRecord, RunRecord
 
 HOSTILE = "<script>alert('x')</script>"
 """A column's name and one of its values."""

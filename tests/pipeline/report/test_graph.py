@@ -3,9 +3,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.orchestration.pipeline import PipelineInputs, Place, training_pipeline
-from pipeline.orchestration.record import ComponentRecord
 from pipeline.report.graph import EDGES, graph
 from pipeline.report.timings import timings
+from pipeline.results.record import ComponentRecord
 from tests.artifacts import taxi
 
 

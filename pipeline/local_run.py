@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from modules.spec import Declaration, DeclarationError
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.orchestration.digests import code_digest, content_digest, digest
-from pipeline.orchestration.record import ComponentRecord, RunRecord
+from pipeline.results.record import ComponentRecord, RunRecord
 from pipeline.serving.versions import remove_old, versions
 from pipeline.workspace import Workspace
 
@@ -82,10 +82,10 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
 
     # TFX takes seconds to import.
     from pipeline import curated_schema
-    from pipeline.orchestration import figures
     from pipeline.orchestration.cleanup import remove_old_artifacts
     from pipeline.orchestration.pipeline import training_pipeline
     from pipeline.report.report import write_report
+    from pipeline.results import figures
 
     curated_schema.read_schema(settings.schema_file)  # says where it is wrong, and TFX does not
     run_id = _now()
@@ -125,8 +125,8 @@ def accept_schema(settings: RunSettings, progress: Progress) -> list[tuple[str, 
     found = _look(settings)
 
     from pipeline import curated_schema
-    from pipeline.orchestration import figures
     from pipeline.orchestration.pipeline import data_pipeline
+    from pipeline.results import figures
 
     before = curated_schema.read_schema(settings.schema_file)
     run_id = _now()
@@ -194,15 +194,18 @@ def _execute(
     pipeline: Pipeline, run_id: str, progress: Progress
 ) -> tuple[tuple[ComponentRecord, ...], dict[str, Outputs]]:
     """Runs the graph; how each component went, and what it left behind."""
-    from pipeline.orchestration import figures
     from pipeline.orchestration.local_runner import LocalRunner
+    from pipeline.results import figures
 
     records: list[ComponentRecord] = []
     outputs: dict[str, Outputs] = {}
 
     def on_finish(finished: Finished) -> None:
         component = ComponentRecord(
-            name=finished.name, seconds=finished.seconds, cached=finished.cached, figure=figures.figure(finished)
+            name=finished.name,
+            seconds=finished.seconds,
+            cached=finished.cached,
+            figure=figures.figure(finished, outputs),
         )
         records.append(component)
         outputs[finished.name] = finished.outputs

@@ -19,13 +19,24 @@ from modules.trainer import HISTORY_FILE
 from pipeline.components.evaluator import CANDIDATE, METRICS
 from pipeline.components.example_gen import read_summary
 from pipeline.components.pusher import VERSION_PROPERTY
+from pipeline.curated_schema import differences
 from pipeline.ingest.examples import values_of
 from pipeline.orchestration.local_runner import Finished, Outputs
 
 
-def figure(finished: Finished) -> str:
-    """One phrase for a component's line."""
-    return _FIGURES[finished.name](finished.outputs)
+def figure(finished: Finished, before: dict[str, Outputs]) -> str:
+    """One phrase for a component's line.
+
+    Args:
+      finished: The component.
+      before: What the components before it left behind.
+    """
+    phrase = _FIGURES[finished.name](finished.outputs)
+    if finished.name == "SchemaGen" and "CuratedSchema" in before:
+        curated = read_schema_artifact(before["CuratedSchema"])
+        different = differences(read_schema_artifact(finished.outputs), curated)
+        return f"{phrase}, {len(different)} of them curated otherwise"
+    return phrase
 
 
 def rows(outputs: Outputs) -> dict[str, int]:

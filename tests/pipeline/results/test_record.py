@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.orchestration.record import ComponentRecord, RunRecord
+from pipeline.results.record import ComponentRecord, RunRecord
 
 RECORD = RunRecord(
     run_id="2026-01-01T00-00-00.000000Z",
