@@ -105,20 +105,21 @@ def _raw(features: dict[str, tf.Tensor], declaration: Declaration) -> Raw:
     for name, column in declaration.features.items():
         values = features[name]
         if not column.optional:
-            _check_rows(name, values, rows)
-            raw[name] = tf.ensure_shape(values, [None])
+            raw[name] = _of_rows(name, values, rows)
             continue
         given = tf.size(values) > 0
         marks = features[name + PRESENT_SUFFIX]
         present = tf.cond(tf.size(marks) > 0, lambda m=marks: m, lambda g=given: tf.fill([rows], g))
         values = tf.cond(given, lambda v=values: v, lambda v=values: tf.zeros([rows], v.dtype))
         contradiction = f"{name}{PRESENT_SUFFIX} is true, but {name} is left out"
-        tf.debugging.Assert(given | ~tf.reduce_any(present), [contradiction])
-        _check_rows(name, values, rows)
-        _check_rows(name + PRESENT_SUFFIX, present, rows)
+        with tf.control_dependencies([tf.debugging.Assert(given | ~tf.reduce_any(present), [contradiction])]):
+            values, present = _of_rows(name, values, rows), _of_rows(name + PRESENT_SUFFIX, present, rows)
         raw[name] = to_sparse(values, present)
     return raw
 
 
-def _check_rows(name: str, values: tf.Tensor, rows: tf.Tensor) -> None:
-    tf.debugging.assert_equal(tf.size(values), rows, message=f"{name} has fewer rows than another input")
+def _of_rows(name: str, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """The input, which nothing reads before it is known to have as many rows as the others."""
+    check = tf.debugging.assert_equal(tf.size(values), rows, message=f"{name} has fewer rows than another input")
+    with tf.control_dependencies([check]):
+        return tf.ensure_shape(values, [None])

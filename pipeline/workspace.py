@@ -2,6 +2,9 @@
 
 import contextlib
 import dataclasses
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +50,10 @@ class Workspace:
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Makes the directory and keeps other runs out of it.
+        """Makes the directory, keeps other runs out of it, and keeps what libraries write for themselves in it.
+
+        Python's temporary files and Keras's settings go into `tmp/`, which is removed at the end; what a killed run
+        has left there, at the start of the next.
 
         Raises:
           OutputError: The directory cannot be made or written.
@@ -66,6 +72,31 @@ class Workspace:
                 f"{self.output}: cannot be written: {error.strerror}. Name a directory with --output DIR."
             ) from None
         try:
-            yield
+            with _scratch((self.output / "tmp").absolute()):
+                yield
         finally:
             lock.release()
+
+
+@contextlib.contextmanager
+def _scratch(directory: Path) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in ("TMPDIR", "KERAS_HOME")}
+    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        directory.mkdir()
+    except OSError as error:
+        raise OutputError(
+            f"{directory}: cannot be made: {error.strerror}. Name a directory with --output DIR."
+        ) from None
+    os.environ |= dict.fromkeys(before, str(directory))
+    tempfile.tempdir = None  # it is looked up again
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+        tempfile.tempdir = None
+        shutil.rmtree(directory, ignore_errors=True)

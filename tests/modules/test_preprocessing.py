@@ -96,12 +96,12 @@ def declaration() -> Declaration:
 def transform_graph(declaration: Declaration, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The graph, analysed over the eight rows."""
     rows = [
-        {name: values[row] for name, (_, values) in COLUMNS.items()} | {"y": row % 2, ROW_ID: str(row)}
+        {name: values[row] for name, (_, values) in COLUMNS.items()} | {"y": row % 2, ROW_ID: [str(row)]}
         for row in range(8)
     ]
     spec = parse_spec(declaration) | {
         "y": tf.io.FixedLenFeature([], tf.int64),
-        ROW_ID: tf.io.FixedLenFeature([], tf.string),
+        ROW_ID: tf.io.VarLenFeature(tf.string),
     }
     metadata = dataset_metadata.DatasetMetadata(schema_utils.schema_from_feature_spec(spec))
     directory = tmp_path_factory.mktemp("graph")

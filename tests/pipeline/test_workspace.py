@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,18 @@ def test_a_lock_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / ".lock").mkdir()
     with pytest.raises(OutputError, match=r"cannot be written: Is a directory\."), Workspace(tmp_path).hold():
         pass
+
+
+def test_what_libraries_write_for_themselves_is_below_it_too_and_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("KERAS_HOME", raising=False)
+    left = tmp_path / "build" / "tmp" / "left by a killed run"
+    left.mkdir(parents=True)
+    with Workspace(tmp_path / "build").hold():
+        assert not left.exists()
+        assert Path(tempfile.mkdtemp()).parent == tmp_path / "build" / "tmp" == Path(os.environ["KERAS_HOME"])
+    assert not left.parent.exists()
+    assert os.environ["TMPDIR"] == tempfile.gettempdir() == str(tmp_path)
+    assert "KERAS_HOME" not in os.environ
