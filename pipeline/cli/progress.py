@@ -23,7 +23,7 @@ class TerminalProgress:
         self._waiting = list(components)
         if self._console.is_terminal:
             self._live = Live(console=self._console, get_renderable=self._table, refresh_per_second=4)
-            self._live.start()
+            self._live.start(refresh=True)
 
     def start(self, component: str) -> None:
         self._waiting.remove(component)
