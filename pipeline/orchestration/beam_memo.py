@@ -1,7 +1,7 @@
 """The one place where another library is changed at run time: Beam 2.77 asks twice and more for what cannot change.
 
 Why: building and starting a pipeline, Beam calls `inspect.signature` on every method of every DoFn several times over,
-and builds an argument parser for each look at its options. Together that was a quarter of the CPU time of a run on the
+and builds an argument parser for each look at its options. Together that was a fifth of the CPU time of a run on the
 15,002 trips (`docs/benchmarks.md`). Both results depend on nothing but a function, or a class and a list of flags, so
 they are kept.
 
