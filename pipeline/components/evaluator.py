@@ -45,7 +45,9 @@ METRICS = {
 MISSED_PROPERTY = "missed"
 """The blessing's property that says which thresholds were missed."""
 
-_LOWER_IS_BETTER = {"log_loss"}
+LOWER_IS_BETTER = {"log_loss"}
+"""The metrics, by our names, that get better as they fall."""
+
 _BATCH_ROWS = 1024
 
 
@@ -69,7 +71,7 @@ def eval_config(declaration: Declaration, with_baseline: bool) -> tfma.EvalConfi
             if threshold.at_most is not None:
                 value.upper_bound.value = threshold.at_most
             if threshold.may_worsen_by is not None and with_baseline:
-                lower = name in _LOWER_IS_BETTER
+                lower = name in LOWER_IS_BETTER
                 change.direction = (
                     tfma.MetricDirection.LOWER_IS_BETTER if lower else tfma.MetricDirection.HIGHER_IS_BETTER
                 )

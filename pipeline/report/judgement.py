@@ -4,15 +4,15 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-import tensorflow_model_analysis as tfma
 from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_BLESSED_KEY, BLESSED_VALUE
 from tfx.types import artifact_utils
 
 from modules.spec import Declaration
 from modules.spec.evaluation import Threshold
-from pipeline.components.evaluator import BASELINE, METRICS, MISSED_PROPERTY
+from pipeline.components.evaluator import BASELINE, LOWER_IS_BETTER, METRICS, MISSED_PROPERTY
 from pipeline.orchestration.local_runner import Outputs
 from pipeline.report.numbers import change, metric
+from pipeline.results import figures
 
 NAMES = {
     "auc": "AUC",
@@ -32,8 +32,6 @@ _MEANINGS = {
     "log_loss": "mean cost of the scores, lower is better",
     "calibration": "mean score over share of positives, 1 is right",
 }
-
-_LOWER_IS_BETTER = {"log_loss"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +79,8 @@ def verdict(outputs: Outputs) -> Verdict:
 
 def baseline_metrics(outputs: Outputs) -> dict[str, float]:
     """The baseline's metrics over the whole eval split; empty if there is no baseline."""
-    uri = artifact_utils.get_single_uri(outputs["evaluation"])
-    for key, values in tfma.load_eval_result(uri, model_name=BASELINE).slicing_metrics:
-        if not key:
-            return {name: float(values[""][""][name]["doubleValue"]) for name in METRICS}
-    return {}
+    whole = figures.sliced_metrics(outputs, BASELINE).get(())
+    return {name: whole[name] for name in METRICS} if whole else {}
 
 
 def judgements(
@@ -129,7 +124,7 @@ def _bounds(name: str, threshold: Threshold | None, baseline: float | None) -> t
     if threshold.at_most is not None:
         high = threshold.at_most
     if threshold.may_worsen_by is not None and baseline is not None and math.isfinite(baseline):
-        if name in _LOWER_IS_BETTER:
+        if name in LOWER_IS_BETTER:
             high = min(high, baseline + threshold.may_worsen_by)
         else:
             low = max(low, baseline - threshold.may_worsen_by)

@@ -60,11 +60,15 @@ def example(outputs: Outputs, declaration: Declaration) -> dict[str, float | int
     }
 
 
-def sliced_metrics(outputs: Outputs) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
-    """The candidate's metrics by slice, `()` being the whole eval split; NaN where one is undefined."""
+def sliced_metrics(outputs: Outputs, model: str = CANDIDATE) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
+    """A model's metrics by slice, `()` being the whole eval split; NaN where one is undefined.
+
+    Empty for the baseline where there was none.
+    """
     uri = _uri(outputs, "evaluation")
-    alone, beside_baseline = (tfma.load_eval_result(uri, model_name=name) for name in ("", CANDIDATE))
-    result = beside_baseline if beside_baseline.slicing_metrics else alone
+    result = tfma.load_eval_result(uri, model_name=model)
+    if model == CANDIDATE and not result.slicing_metrics:  # TFMA drops the name of a model that is alone
+        result = tfma.load_eval_result(uri, model_name="")
     return {
         tuple((str(column), str(value)) for column, value in key): {
             name: float(values[""][""][name]["doubleValue"]) for name in ("example_count", *METRICS)
