@@ -2,6 +2,7 @@
 
 from modules.spec.columns import Column
 from modules.spec.declaration import PRESENT_SUFFIX, ROW_ID, Declaration
+from modules.spec.duration import micros
 from modules.spec.errors import (
     AnomalyError,
     BusyError,
@@ -10,9 +11,13 @@ from modules.spec.errors import (
     NotBlessedError,
     NotFoundError,
     OutputError,
+    SourceUnavailable,
+    StoreUnavailable,
     TwinbeamError,
 )
+from modules.spec.live import Condition, Live, LiveFeature, Source, Taken
 from modules.spec.split import EVAL, SPLITS, TRAIN, VALIDATION
+from modules.spec.typed import Typed
 from modules.spec.yaml_file import load_declaration
 
 __all__ = [
@@ -25,12 +30,21 @@ __all__ = [
     "AnomalyError",
     "BusyError",
     "Column",
+    "Condition",
     "Declaration",
     "DeclarationError",
     "InputError",
+    "Live",
+    "LiveFeature",
     "NotBlessedError",
     "NotFoundError",
     "OutputError",
+    "Source",
+    "SourceUnavailable",
+    "StoreUnavailable",
+    "Taken",
     "TwinbeamError",
+    "Typed",
     "load_declaration",
+    "micros",
 ]

@@ -1,14 +1,12 @@
 """A column of the data: its type, its role, and how it is transformed."""
 
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from modules.spec.frozen import Frozen
 from modules.spec.transforms import NUMERIC, Bucketise, Fill, Hash, Identity, Missing, OneHot, Transform, Vocabulary
+from modules.spec.typed import Typed
 
-ColumnType = Literal["int", "float", "string", "bool", "timestamp"]
 Role = Literal["feature", "key", "time", "label", "id", "ignored"]
 
 _FILL_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "string": (str,), "bool": (bool,)}
@@ -16,35 +14,17 @@ _FILL_LIMITS = {"int": 2**63 - 1, "float": 3.4028234663852886e38, "bool": 1}
 """What int64 and float32 hold."""
 
 
-class Column(Frozen):
+class Column(Typed):
     """One column of the data."""
 
-    type: ColumnType
-    """int: 64 bits; float: kept as float64 until it is rounded once to float32; timestamp: an instant, UTC."""
     role: Role
     """feature: a model input that the request carries; key: kept beside the row; time: the event's time;
     label: what the label is made from, never a model input; id: the row's identity; ignored: read and checked,
     then left out."""
-    unit: Literal["s", "ms", "us"] | None = None
-    """For a timestamp stored as a number: what it counts since 1970-01-01T00:00:00Z."""
-    zone: str | None = None
-    """For a timestamp stored as local time without an offset: its IANA time zone, such as America/Chicago."""
-    ambiguous: Literal["earliest", "latest"] | None = None
-    """Which instant a local time means that the end of summer time repeats. Without it such a row is an error."""
     transform: Transform | None = None
     """How a feature becomes a model input."""
     missing: Missing = Field(default="required")
     """What a row without the value gets."""
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str | None) -> str | None:
-        if zone is not None:
-            try:
-                ZoneInfo(zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: a directory, such as America
-                raise ValueError("an IANA time zone such as Europe/Paris") from error
-        return zone
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -56,10 +36,6 @@ class Column(Frozen):
             raise ValueError(f"no missing policy, because the role is {self.role} and only a feature has one")
         if self.role == "time" and self.type != "timestamp":
             raise ValueError(f"type: timestamp for the column with role: time, not {self.type}")
-        if self.type != "timestamp" and (self.unit or self.zone or self.ambiguous):
-            raise ValueError(f"no unit, zone or ambiguous, because the type is {self.type} and not timestamp")
-        if self.ambiguous and not self.zone:
-            raise ValueError("a zone with ambiguous, because only local time is ambiguous")
         return self
 
     def _check_feature(self) -> None:
@@ -84,6 +60,11 @@ class Column(Frozen):
                 raise ValueError(f"a fill of the column's type, {self.type}, not {value!r}")
             if isinstance(value, (int, float)) and abs(value) > _FILL_LIMITS[self.type]:
                 raise ValueError(f"a fill whose size is at most {_FILL_LIMITS[self.type]}, not {value!r}")
+
+    @property
+    def becomes_float32(self) -> bool:
+        """Whether the examples hold the column as float32, so that a value must fit there."""
+        return self.type == "float" and self.role in ("feature", "key")
 
     @property
     def optional(self) -> bool:

@@ -10,6 +10,7 @@ from modules.spec.columns import Column
 from modules.spec.evaluation import Evaluation, Threshold
 from modules.spec.frozen import Frozen
 from modules.spec.label import Label
+from modules.spec.live import Live, LiveFeature
 from modules.spec.split import Split
 from modules.spec.training import Training, Tuning
 
@@ -32,6 +33,8 @@ class Declaration(Frozen):
     """With a pattern: how many of the latest spans are read together."""
     columns: dict[str, Column]
     """The data's columns, all of them: an undeclared column in the data is an error."""
+    live: Live | None = None
+    """Features that are computed from events as of each row's time, and beside the request in serving."""
     label: Label
     """What the model predicts."""
     split: Split
@@ -48,6 +51,7 @@ class Declaration(Frozen):
         self._check_roles()
         self._check_label()
         self._check_names()
+        self._check_live()
         for what, name in [("split.key", self.split.key), *(("evaluation.slices", s) for s in self.evaluation.slices)]:
             if name is not None and (name not in self.columns or self.columns[name].role not in ("feature", "key")):
                 raise ValueError(f"for {what} a column with role: feature or key, not {name!r}")
@@ -79,6 +83,16 @@ class Declaration(Frozen):
             if name in taken and not own_label and not own_id:
                 raise ValueError(f"another name for the column {name}, which is {taken[name]}")
 
+    def _check_live(self) -> None:
+        if self.live is None:
+            return
+        if self.time is None:
+            raise ValueError("a column with role: time, because live features are computed as of it")
+        self.live.check(self.columns)
+        for name in self.live.features:
+            if name in self.columns:
+                raise ValueError(f"another name for live.features.{name}, which is a column")
+
     def _check_label(self) -> None:
         label = self.label
         if (label.column is None) == (label.ratio_above is None):
@@ -105,8 +119,19 @@ class Declaration(Frozen):
 
     @cached_property
     def features(self) -> dict[str, Column]:
-        """The model's inputs, in the order of their declaration."""
-        return {name: column for name, column in self.columns.items() if column.role == "feature"}
+        """The model's inputs, in the order of their declaration: those of the request, then the live ones."""
+        own = {name: column for name, column in self.columns.items() if column.role == "feature"}
+        return own | {name: feature.column for name, feature in self.live_features.items()}
+
+    @cached_property
+    def live_features(self) -> dict[str, LiveFeature]:
+        """The live features, in the order of their declaration; empty without any."""
+        return self.live.features if self.live else {}
+
+    @cached_property
+    def features_fingerprint(self) -> str:
+        """The fingerprint of the live features (`Live.fingerprint`); empty without any."""
+        return self.live.fingerprint(self.columns) if self.live else ""
 
     @cached_property
     def keys(self) -> tuple[str, ...]:

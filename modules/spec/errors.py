@@ -7,7 +7,9 @@ TwinbeamError
 ├── NotBlessedError    6  the model missed a threshold
 ├── OutputError        7  the output directory cannot be written, or the disk is full
 ├── BusyError          8  another run holds the output directory
-└── NotFoundError      9  there is no such model, version or run
+├── NotFoundError      9  there is no such model, version or run
+├── StoreUnavailable  10  the online store is down, too slow or full
+└── SourceUnavailable 11  the source of events is down or too slow
 
 Every message says what is wrong, where, and how to mend it. An error carries one string, so that it survives pickling
 between worker processes.
@@ -46,3 +48,11 @@ class BusyError(TwinbeamError):
 
 class NotFoundError(TwinbeamError):
     exit_code = 9
+
+
+class StoreUnavailable(TwinbeamError):
+    exit_code = 10
+
+
+class SourceUnavailable(TwinbeamError):
+    exit_code = 11

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from modules.spec import Column, InputError
+from modules.spec import InputError, Typed
 
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _OFFSET = r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
@@ -27,7 +27,7 @@ _FIRST_MICRO, _LAST_MICRO = -62_135_596_800_000_000, 253_402_300_799_999_999
 _END_OF_ARROW_ZONES = datetime.datetime(2038, 1, 1)
 
 
-def accepted(column: Column) -> str:
+def accepted(column: Typed) -> str:
     """What a column of this declaration accepts, in words."""
     if column.type == "timestamp":
         if column.unit:
@@ -37,13 +37,13 @@ def accepted(column: Column) -> str:
         return "a date and time with an offset, such as 2016-03-01T09:30:00Z (or declare unit: s, or zone: UTC)"
     return {
         "int": "a whole number below 2^63",
-        "float": "a finite number that float32 holds" if _becomes_float32(column) else "a finite number",
+        "float": "a finite number that float32 holds" if column.becomes_float32 else "a finite number",
         "string": "UTF-8 text",
         "bool": "true, false, 1 or 0",
     }[column.type]
 
 
-def conform(values: pa.Array, column: Column, name: str) -> tuple[pa.Array, np.ndarray]:
+def conform(values: pa.Array, column: Typed, name: str) -> tuple[pa.Array, np.ndarray]:
     """Casts one column of a batch to its declared type.
 
     Args:
@@ -79,18 +79,13 @@ def conform(values: pa.Array, column: Column, name: str) -> tuple[pa.Array, np.n
     return result, ~fits.to_numpy(zero_copy_only=False)
 
 
-def _becomes_float32(column: Column) -> bool:
-    """Whether the examples hold the column, as float32."""
-    return column.type == "float" and column.role in ("feature", "key")
-
-
 def _text(values: pa.Array, pattern: str) -> pa.Array:
     """Text without its surrounding blanks where it matches, else null."""
     trimmed = pc.utf8_trim_whitespace(values)
     return pc.if_else(pc.match_substring_regex(trimmed, pattern), trimmed, None)
 
 
-def _to_float(values: pa.Array, column: Column) -> pa.Array | None:
+def _to_float(values: pa.Array, column: Typed) -> pa.Array | None:
     if pa.types.is_string(values.type):
         try:
             numbers = pc.cast(values, pa.float64())
@@ -103,12 +98,12 @@ def _to_float(values: pa.Array, column: Column) -> pa.Array | None:
     else:
         return None
     fits = pc.is_finite(numbers)
-    if _becomes_float32(column):
+    if column.becomes_float32:
         fits = pc.and_(fits, pc.less_equal(pc.abs(numbers), _FLOAT32_LIMIT))
     return pc.if_else(fits, numbers, None)
 
 
-def _to_int(values: pa.Array, column: Column) -> pa.Array | None:
+def _to_int(values: pa.Array, column: Typed) -> pa.Array | None:
     if values.type == pa.uint64():
         values = pc.if_else(pc.less(values, pa.scalar(2**63, pa.uint64())), values, None)
     if pa.types.is_boolean(values.type) or pa.types.is_integer(values.type):
@@ -155,7 +150,7 @@ def _whole(numbers: pa.Array | None) -> pa.Array | None:
     return pc.cast(pc.if_else(whole, numbers, None), pa.int64())
 
 
-def _to_string(values: pa.Array, column: Column) -> pa.Array | None:
+def _to_string(values: pa.Array, column: Typed) -> pa.Array | None:
     if pa.types.is_string(values.type):
         return values
     if pa.types.is_integer(values.type) or pa.types.is_boolean(values.type) or pa.types.is_decimal(values.type):
@@ -163,7 +158,7 @@ def _to_string(values: pa.Array, column: Column) -> pa.Array | None:
     return None
 
 
-def _to_bool(values: pa.Array, column: Column) -> pa.Array | None:
+def _to_bool(values: pa.Array, column: Typed) -> pa.Array | None:
     if pa.types.is_boolean(values.type):
         return values
     text = pc.cast(values, pa.string()) if pa.types.is_integer(values.type) else values
@@ -173,7 +168,7 @@ def _to_bool(values: pa.Array, column: Column) -> pa.Array | None:
     return pc.if_else(pc.is_valid(text), pc.is_in(text, pa.array(["true", "1"])), None)
 
 
-def _to_micros(values: pa.Array, column: Column) -> pa.Array | None:
+def _to_micros(values: pa.Array, column: Typed) -> pa.Array | None:
     if pa.types.is_date(values.type):
         values = pc.cast(values, pa.timestamp("ms"))
     if pa.types.is_timestamp(values.type):
@@ -186,7 +181,7 @@ def _to_micros(values: pa.Array, column: Column) -> pa.Array | None:
     return _counted(values, column)
 
 
-def _counted(values: pa.Array, column: Column) -> pa.Array | None:
+def _counted(values: pa.Array, column: Typed) -> pa.Array | None:
     """Numbers of the declared unit as microseconds; null where there is no unit."""
     numbers = _to_int(values, column)
     if numbers is None:
@@ -204,7 +199,7 @@ def _micros(counts: pa.Array, unit: str) -> pa.Array:
     return pc.multiply(pc.if_else(fits, counts, None), per_unit)
 
 
-def _parsed(values: pa.Array, column: Column) -> pa.Array:
+def _parsed(values: pa.Array, column: Typed) -> pa.Array:
     """ISO 8601 text, with an offset or local to the declared zone, as microseconds."""
     with_offset = _text(values, _DATE_TIME + _OFFSET)
     local = _text(values, _DATE_TIME + "$")
@@ -213,7 +208,7 @@ def _parsed(values: pa.Array, column: Column) -> pa.Array:
     )
 
 
-def _cast_each(text: pa.Array, to: pa.DataType, column: Column) -> pa.Array:
+def _cast_each(text: pa.Array, to: pa.DataType, column: Typed) -> pa.Array:
     """Casts text to instants; a day or hour that does not exist becomes null, and not an error for its whole batch."""
     try:
         instants = pc.cast(text, to)
@@ -229,7 +224,7 @@ def _cast_each(text: pa.Array, to: pa.DataType, column: Column) -> pa.Array:
     return _instants(instants, column)
 
 
-def _instants(values: pa.Array, column: Column) -> pa.Array:
+def _instants(values: pa.Array, column: Typed) -> pa.Array:
     """Timestamps as microseconds; null where a local time has no zone, does not exist, or means two instants."""
     micros = _micros(values.cast(pa.int64()), values.type.unit)
     if values.type.tz is not None:
@@ -248,7 +243,7 @@ def _instants(values: pa.Array, column: Column) -> pa.Array:
     return _micros(instants, "us")
 
 
-def _later_instants(local: pa.Array, column: Column) -> pa.Array:
+def _later_instants(local: pa.Array, column: Typed) -> pa.Array:
     """`_instants` of local times for which Arrow knows no summer time."""
     zone = ZoneInfo(column.zone or "UTC")
 
