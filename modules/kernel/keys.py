@@ -10,10 +10,10 @@ Value = int | str | bool
 
 
 def encode_key(values: Sequence[Value]) -> bytes:
-    """A key as bytes: for each value its type, the length of what follows, and the value.
+    r"""A key as bytes: for each value its type, the length of what follows, and the value.
 
     >>> encode_key([8, "Flash Cab"])
-    b'i\\x08\\x00\\x00\\x00\\x08\\x00\\x00\\x00\\x00\\x00\\x00\\x00s\\t\\x00\\x00\\x00Flash Cab'
+    b'i\x08\x00\x00\x00\x08\x00\x00\x00\x00\x00\x00\x00s\t\x00\x00\x00Flash Cab'
     """
     parts = []
     for value in values:
@@ -49,7 +49,8 @@ def code_keys(columns: Sequence[pa.Array]) -> tuple[np.ndarray, list[bytes]]:
     Returns:
       int64, shape (rows,): the index of the row's key, -1 where one of its values is null; and the keys, encoded.
     """
-    codes, dictionaries = np.zeros(len(columns[0]), np.int64), []
+    codes = np.zeros(len(columns[0]), np.int64)
+    dictionaries: list[list[Value]] = []
     null = np.zeros(len(columns[0]), bool)
     for column in columns:
         coded = (column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column).dictionary_encode()

@@ -1,0 +1,355 @@
+"""The online row of one entity key, and the one operation on it: merge these events into it.
+
+A row has three parts, each bytes of little-endian int64. `recent` is a header (`_HEADER`), cells and registers as they
+came in; merges change only it. `older` is what was recent and is closed: coarsened to the widths that `grid.widths`
+allows, and rid of what no request can reach. `identities` is a line of four for each event in an open slot: its slot,
+128 bits of its id, and 64 of what was taken in; a reader does not need it.
+
+Merging is commutative, and idempotent by identity as long as a slot is open. Closed is what lies below
+`window.closed_slots(watermark - slack, lateness)`; an event that comes to a closed slot is a redelivery.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from modules.kernel import grid, registers
+from modules.kernel.cells import START, WIDTH, Owned, accumulate, add_up, concatenate, first_of_each
+from modules.kernel.hashing import hash_words
+from modules.kernel.plan import Entity
+from modules.kernel.take import Events
+from modules.kernel.window import NEVER, Window, closed_slots
+
+TAKEN, DUPLICATE, CLOSED = range(3)
+"""What became of an event: merged; merged before; in a closed slot, so a redelivery whose identity is forgotten."""
+
+_CELLS, _CLOSED, _FLOOR, _OLDER, _LAST = range(5)
+_HEADER = 5
+"""How many cells follow; below which slot all are closed; below which slot requests are refused; how many cells and
+registers `older` holds; and the last slot with an event."""
+_FOLD_AT = 32
+_WORD = np.dtype("<i8")
+_IDENTITY = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Rows of one entity, decoded: the n-th is the owner n of all tables."""
+
+    headers: np.ndarray
+    """int64, shape (rows, _HEADER)."""
+    cells: Owned
+    registers: Owned
+    identities: Owned
+
+    def __len__(self) -> int:
+        return len(self.headers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Merged:
+    """What merging gave."""
+
+    rows: Rows
+    outcomes: np.ndarray
+    """int8, shape (events,)."""
+    conflicts: np.ndarray
+    """int64: the events whose id another event of the row has with other content; both count."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A row as a store keeps it."""
+
+    recent: bytes
+    identities: bytes
+    older: bytes | None
+    """None: as it was."""
+    expires: int
+    """The slot from which on no request needs the row."""
+
+
+def merge(
+    entity: Entity,
+    stored: Sequence[tuple[bytes, bytes] | None],
+    events: Events,
+    owners: np.ndarray,
+    watermark: int,
+) -> Merged:
+    """Merges events into rows, and closes what the watermark closes.
+
+    Args:
+      entity: Whose rows.
+      stored: `recent` and `identities` of each row; None for a new one.
+      events: Events that count.
+      owners: int64, shape (events,): the row of each event; -1 for none.
+      watermark: Microseconds of ingest time; everything ingested before it was merged before, or is not known of.
+    """
+    rows = _decode_all(entity, stored)
+    source = entity.source
+    closed = np.maximum(rows.headers[:, _CLOSED], closed_slots(watermark - source.slack, source.lateness, source.tick))
+    outcomes = np.full(len(events), TAKEN, np.int8)
+    here = np.flatnonzero(owners >= 0)
+    slots, whose = events.slots[here], owners[here]
+    finest_cell = grid.finest([f.window for f in entity.exact]) if entity.exact else 1
+    content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)[:, here]
+    set_by, of_event = _registers(entity, events)
+    identities = np.stack([slots, *events.ids[:, here], _content(content, set_by, of_event, here)])
+    known = concatenate(rows.identities, Owned(identities, whose))
+    new, conflicting = _distinguish(known, len(rows.identities))
+    taken = np.zeros(len(here), bool)
+    taken[new] = slots[new] >= closed[whose[new]]
+    fate = np.full(len(here), DUPLICATE, np.int8)
+    fate[new] = CLOSED
+    fate[taken] = TAKEN
+    outcomes[here] = fate
+    content[START] = slots // finest_cell * finest_cell
+    content[WIDTH] = finest_cell
+    added = Owned(content[:, taken], whose[taken]) if entity.exact else Owned(content[:, :0], whose[:0])
+    kept = np.zeros(len(events), bool)
+    kept[here[taken]] = True
+    marks = kept[of_event]
+    headers = rows.headers.copy()
+    headers[:, _CLOSED] = closed
+    np.maximum.at(headers[:, _LAST], whose[taken], slots[taken])
+    before = len(rows.identities)
+    open_ids = known.where(np.concatenate([np.arange(before), before + np.flatnonzero(taken)]))
+    open_ids = open_ids.where(open_ids.table[0] >= closed[open_ids.owners])
+    order = np.lexsort((*open_ids.table[::-1], open_ids.owners))
+    merged = Rows(
+        headers,
+        add_up(entity, concatenate(rows.cells, added)),
+        registers.join(concatenate(rows.registers, Owned(set_by[:, marks], owners[of_event[marks]]))),
+        open_ids.where(order),
+    )
+    return Merged(merged, outcomes, here[np.intersect1d(conflicting, np.flatnonzero(taken))])
+
+
+def due(rows: Rows) -> np.ndarray:
+    """The rows whose closed cells are worth moving to `older`; int64, ascending.
+
+    A row is due once they are a quarter of what `older` holds, so that an event costs a few cells, however many there
+    are.
+    """
+    movable = np.zeros(len(rows), np.int64)
+    for part in (rows.cells, rows.registers):
+        stops = part.table[START] + part.table[WIDTH]
+        np.add.at(movable, part.owners[stops <= rows.headers[part.owners, _CLOSED]], 1)
+    return np.flatnonzero(movable > np.maximum(_FOLD_AT, rows.headers[:, _OLDER] // 4))
+
+
+def fold(entity: Entity, rows: Rows, at: np.ndarray, older: Sequence[bytes], floor: int) -> tuple[Rows, list[bytes]]:
+    """Moves the closed cells of rows to `older`, coarsens it, and removes what no request from the floor on reaches.
+
+    Args:
+      entity: Whose rows.
+      rows: The rows.
+      at: int64, ascending: which of them to fold.
+      older: The `older` part of each of those, in that order.
+      floor: The slot below which requests are refused from now on.
+
+    Returns:
+      The rows with less in `recent`, and the new `older` of each of those folded.
+    """
+    headers = rows.headers.copy()
+    headers[at, _FLOOR] = np.maximum(headers[at, _FLOOR], floor)
+    nth = np.full(len(rows), -1, np.int64)
+    nth[at] = np.arange(len(at))
+    old_cells, old_registers = _decode_older(entity, older)
+
+    def move(part: Owned) -> tuple[Owned, Owned]:
+        stops = part.table[START] + part.table[WIDTH]
+        moving = (nth[part.owners] >= 0) & (stops <= headers[part.owners, _CLOSED])
+        return part.where(~moving), Owned(part.table[:, moving], nth[part.owners[moving]])
+
+    recent_cells, closed_cells = move(rows.cells)
+    recent_registers, closed_registers = move(rows.registers)
+    floors = headers[at, _FLOOR]
+    new_cells = add_up(entity, _coarsen([f.window for f in entity.exact], concatenate(old_cells, closed_cells), floors))
+    new_registers = registers.join(
+        _coarsen([f.window for f in entity.distinct], concatenate(old_registers, closed_registers), floors)
+    )
+    headers[at, _OLDER] = np.diff(new_cells.bounds(len(at))) + np.diff(new_registers.bounds(len(at)))
+    encoded = [
+        np.array([len(c.T)], _WORD).tobytes() + c.T.tobytes() + r.T.tobytes()
+        for c, r in zip(_split(new_cells, len(at)), _split(new_registers, len(at)), strict=True)
+    ]
+    return Rows(headers, recent_cells, recent_registers, rows.identities), encoded
+
+
+def encode(entity: Entity, rows: Rows, older: dict[int, bytes]) -> list[Encoded]:
+    """Rows as a store keeps them.
+
+    Args:
+      entity: Whose rows.
+      rows: The rows.
+      older: The new `older` part of those that were folded, by index.
+    """
+    source = entity.source
+    rows.headers[:, _CELLS] = np.diff(rows.cells.bounds(len(rows)))
+    life = max(entity.reach, source.lateness // source.tick + source.slack // source.tick + 2)
+    return [
+        Encoded(
+            recent=header.tobytes() + c.T.tobytes() + r.T.tobytes(),
+            identities=ids.T.tobytes(),
+            older=older.get(index),
+            expires=int(header[_LAST]) + life,
+        )
+        for index, (header, c, r, ids) in enumerate(
+            zip(
+                rows.headers.astype(_WORD, copy=False),
+                _split(rows.cells, len(rows)),
+                _split(rows.registers, len(rows)),
+                _split(rows.identities, len(rows)),
+                strict=True,
+            )
+        )
+    ]
+
+
+def decode(entity: Entity, stored: Sequence[tuple[bytes, bytes] | None]) -> tuple[Owned, Owned, np.ndarray]:
+    """What a reader needs of rows.
+
+    Args:
+      entity: Whose rows.
+      stored: `recent` and `older` of each row; None where there is none.
+
+    Returns:
+      Cells and registers, each sorted by owner and start; and int64, shape (rows,): the slot below which requests are
+      refused.
+    """
+    rows = _decode_all(entity, [None if parts is None else (parts[0], b"") for parts in stored])
+    old_cells, old_registers = _decode_older(entity, [b"" if parts is None else parts[1] for parts in stored])
+    return (
+        _sorted(concatenate(old_cells, rows.cells)),
+        _sorted(concatenate(old_registers, rows.registers)),
+        rows.headers[:, _FLOOR],
+    )
+
+
+def _sorted(part: Owned) -> Owned:
+    """By owner; older cells all start before recent ones."""
+    if len(part) == 0 or part.owners[0] == part.owners[-1] == part.owners.max():
+        return part
+    return part.where(np.argsort(part.owners, kind="stable"))
+
+
+def _coarsen(windows: Sequence[Window], part: Owned, floors: np.ndarray) -> Owned:
+    if not windows:
+        return part
+    starts = part.table[START]
+    wide = grid.widths(windows, starts, floors[part.owners])
+    kept = wide > 0
+    table = part.table[:, kept]
+    table[START] = starts[kept] // wide[kept] * wide[kept]
+    table[WIDTH] = wide[kept]
+    return Owned(table, part.owners[kept])
+
+
+def _registers(entity: Entity, events: Events) -> tuple[np.ndarray, np.ndarray]:
+    """The registers that events set, in cells of their finest width, and the event of each."""
+    if not entity.distinct:
+        return np.empty((registers.HEIGHT, 0), np.int64), np.empty(0, np.int64)
+    width = grid.finest([f.window for f in entity.distinct])
+    return registers.registers(entity, entity.counted, events.columns, events.slots // width * width, width)
+
+
+def _content(content: np.ndarray, set_by: np.ndarray, of_event: np.ndarray, here: np.ndarray) -> np.ndarray:
+    """64 bits of what was taken in of each event of `here`."""
+    words = [np.ascontiguousarray(row) for row in content[2:]]
+    if len(of_event):
+        mixed = np.zeros(max(int(here.max(initial=0)), int(of_event.max())) + 1, np.int64)
+        np.add.at(mixed, of_event, hash_words([np.ascontiguousarray(set_by[2])])[0])
+        words.append(mixed[here])
+    return hash_words(words)[0] if words else np.zeros(len(here), np.int64)
+
+
+def _distinguish(known: Owned, before: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of identities after the first `before`, those that are new, and those whose id is there with other content.
+
+    Both are int64, counted from `before`.
+    """
+    _, high, low, content = known.table
+    order = np.lexsort((content, low, high, known.owners))
+    same_id = ~first_of_each(known.owners[order], high[order], low[order])
+    first = ~same_id | first_of_each(content[order])
+    conflicting = same_id & first
+    groups = np.cumsum(~same_id)
+    conflict_groups = np.isin(groups, groups[conflicting])
+    new = order[first]
+    others = order[first & conflict_groups]
+    return np.sort(new[new >= before]) - before, others[others >= before] - before
+
+
+def _split(part: Owned, owners: int) -> list[np.ndarray]:
+    bounds = part.bounds(owners)
+    table = np.ascontiguousarray(part.table.T.astype(_WORD, copy=False))
+    return [table[start:stop].T for start, stop in itertools.pairwise(bounds)]
+
+
+def _decode_all(entity: Entity, stored: Sequence[tuple[bytes, bytes] | None]) -> Rows:
+    headers = np.empty((len(stored), _HEADER), np.int64)
+    cell_parts, register_parts, id_parts = [], [], []
+    for index, parts in enumerate(stored):
+        if parts is None:
+            headers[index] = 0, NEVER, NEVER, 0, NEVER
+            words = ids = np.empty(0, np.int64)
+        else:
+            words, ids = np.frombuffer(parts[0], _WORD), np.frombuffer(parts[1], _WORD)
+            headers[index], words = words[:_HEADER], words[_HEADER:]
+        cut = headers[index, _CELLS] * entity.height
+        cell_parts.append(words[:cut])
+        register_parts.append(words[cut:])
+        id_parts.append(ids)
+    return Rows(
+        headers,
+        _table(cell_parts, entity.height),
+        _table(register_parts, registers.HEIGHT),
+        _table(id_parts, _IDENTITY),
+    )
+
+
+def _decode_older(entity: Entity, older: Sequence[bytes]) -> tuple[Owned, Owned]:
+    cell_parts, register_parts = [], []
+    for part in older:
+        words = np.frombuffer(part, _WORD)
+        cut = 1 + int(words[0]) * entity.height if len(words) else 0
+        cell_parts.append(words[1:cut])
+        register_parts.append(words[cut:])
+    return _table(cell_parts, entity.height), _table(register_parts, registers.HEIGHT)
+
+
+def _table(parts: Sequence[np.ndarray], height: int) -> Owned:
+    """Columns of int64, one after the other, as a table with their owners."""
+    counts = np.array([len(part) // height for part in parts], np.int64)
+    words = np.concatenate(parts) if len(parts) else np.empty(0, np.int64)
+    return Owned(np.ascontiguousarray(words.reshape(-1, height).T), np.repeat(np.arange(len(parts)), counts))
+
+
+def history(entity: Entity, events: Events, owners: np.ndarray) -> tuple[Owned, Owned, int]:
+    """The cells and registers of a whole history: what merging it into empty rows and never coarsening them gives.
+
+    Args:
+      entity: Whose rows.
+      events: Events that count.
+      owners: int64, shape (events,): the key of each event; -1 for none.
+
+    Returns:
+      Cells and registers for `answer`, and how many events repeat another.
+    """
+    here = np.flatnonzero(owners >= 0)
+    content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)[:, here]
+    set_by, of_event = _registers(entity, events)
+    identities = np.stack([events.slots[here], *events.ids[:, here], _content(content, set_by, of_event, here)])
+    new, _ = _distinguish(Owned(identities, owners[here]), 0)
+    kept = np.zeros(len(events), bool)
+    kept[here[new]] = True
+    marks = kept[of_event]
+    cells = Owned(content[:, new], owners[here[new]]) if entity.exact else Owned(content[:, :0], owners[:0])
+    return (
+        add_up(entity, cells),
+        registers.join(Owned(set_by[:, marks], owners[of_event[marks]])),
+        len(here) - len(new),
+    )
