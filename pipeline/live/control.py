@@ -1,0 +1,39 @@
+"""What the process that runs the streaming job locally tells its transforms, and hears from them.
+
+Transforms are pickled, so they find the control by the job's name. On a runner whose workers are other processes there
+is none: then a job is never told to stop, and never ends.
+"""
+
+import dataclasses
+import threading
+
+
+@dataclasses.dataclass
+class Control:
+    """One job in this process."""
+
+    draining: threading.Event = dataclasses.field(default_factory=threading.Event)
+    """Set: merge and acknowledge what was polled, then end."""
+    ended: bool = False
+    """Whether all sources have ended."""
+    error: Exception | None = None
+    """Why the job failed; a runner turns exceptions into errors of its own."""
+
+
+_CONTROLS: dict[str, Control] = {}
+
+
+def register(job: str) -> Control:
+    """A new control for a job of this process."""
+    _CONTROLS[job] = Control()
+    return _CONTROLS[job]
+
+
+def forget(job: str) -> None:
+    """Takes a job's control away."""
+    _CONTROLS.pop(job, None)
+
+
+def control(job: str) -> Control:
+    """The control of a job; one that says nothing where the job was not started in this process."""
+    return _CONTROLS.get(job) or Control()

@@ -1,0 +1,16 @@
+"""What the streaming job counts, as Prometheus metrics of this process."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("twinbeam_events", "Events read.", ["source"])
+MERGED = Counter("twinbeam_events_merged", "Events that count, merged into the online rows.", ["source"])
+DUPLICATES = Counter("twinbeam_duplicates", "Events found in a row that they were merged into before.", ["source"])
+DEAD_LETTERS = Counter("twinbeam_dead_letters", "Events written to the dead letters.", ["source", "reason"])
+RETRIES = Counter("twinbeam_retries", "Repeated attempts, by what could not be reached.", ["what"])
+CONTENDED = Counter("twinbeam_rows_contended", "Rows merged again because another job wrote them.", ["source"])
+WATERMARK = Gauge("twinbeam_watermark_seconds", "Everything ingested before it is merged; Unix time.", ["source"])
+LAG = Gauge("twinbeam_lag_seconds", "How far the watermark is behind the clock.", ["source"])
+ROW_BYTES = Histogram(
+    "twinbeam_row_bytes", "Bytes written of a row.", ["source"], buckets=[2**power for power in range(8, 25, 2)]
+)
+READY = Gauge("twinbeam_ready", "1 once the first batch of every source is merged.")

@@ -1,0 +1,105 @@
+"""A Beam source: polls partitions in batches, and acknowledges once the runner has committed what came of them."""
+
+import functools
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.transforms.core import RestrictionProvider
+
+from pipeline.live.control import control
+from pipeline.live.retry import patiently
+from pipeline.sources.source import EventBatch, EventSource, Partition
+from pipeline.stores.urls import open_store
+
+_END = 2**62
+_BUNDLE_S = 0.5
+"""Seconds after which a bundle ends, so that it is committed and acknowledged."""
+_RENEW_AFTER = 2_000
+"""Bundles after which the source ends and the job starts it anew: the local runner keeps some 25 kB of each."""
+
+
+class _Polls(RestrictionProvider):
+    """Polls are numbered; the restriction is the range of numbers."""
+
+    def initial_restriction(self, element: Any) -> OffsetRange:
+        return OffsetRange(0, _END)
+
+    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
+        return OffsetRestrictionTracker(restriction)
+
+    def restriction_size(self, element: Any, restriction: OffsetRange) -> int:
+        return 1
+
+    def truncate(self, element: Any, restriction: OffsetRange) -> None:
+        """What is left of the restriction when a job is drained: nothing."""
+        return
+
+
+_POLLS = beam.DoFn.RestrictionParam(_Polls())
+
+
+class PollEvents(beam.DoFn):
+    """Sources -> batches of their events, each partition in its own order.
+
+    A partition is opened where the store's registers say that it is merged to, and stays open between bundles.
+    """
+
+    def __init__(self, job: str, store: str, namespace: str, batch_events: int) -> None:
+        self._job, self._store, self._namespace, self._batch_events = job, store, namespace, batch_events
+
+    def setup(self) -> None:
+        self._open: list[Partition] = []
+        self._bundles = 0
+
+    def teardown(self) -> None:
+        for partition in self._open:
+            partition.close()
+
+    @beam.DoFn.unbounded_per_element()
+    def process(
+        self,
+        element: Sequence[EventSource],
+        finalizer: Any = beam.DoFn.BundleFinalizerParam,
+        tracker: Any = _POLLS,
+    ) -> Iterator[EventBatch]:
+        told = control(self._job)
+        if not self._open:
+            self._open = patiently(lambda: self._open_all(element))
+        given: list[tuple[Partition, EventBatch]] = []
+        finalizer.register(lambda: _acknowledge(given))
+        self._bundles += 1
+        number, until = tracker.current_restriction().start, time.monotonic() + _BUNDLE_S
+        while tracker.try_claim(number):
+            if told.draining.is_set() or told.ended or self._bundles > _RENEW_AFTER:
+                tracker.try_claim(_END)
+                return
+            number += 1
+            for partition in list(self._open):
+                batch = patiently(functools.partial(partition.poll, self._batch_events))
+                if batch is None:
+                    self._open.remove(partition)
+                    partition.close()
+                else:
+                    yield batch
+                    given.append((partition, batch))
+            told.ended = not self._open
+            if time.monotonic() > until and not told.ended:
+                tracker.defer_remainder()
+                return
+
+    def _open_all(self, sources: Sequence[EventSource]) -> list[Partition]:
+        with open_store(self._store, self._namespace) as store:
+            positions = {(r.source, r.partition): r.position for r in store.registers()}
+        return [
+            source.open(partition, positions.get((source.name, partition), 0))
+            for source in sources
+            for partition in source.partitions()
+        ]
+
+
+def _acknowledge(given: list[tuple[Partition, EventBatch]]) -> None:
+    for partition in {id(partition): partition for partition, _ in given}.values():
+        patiently(functools.partial(partition.acknowledge, [batch for whose, batch in given if whose is partition]))
