@@ -1,5 +1,7 @@
 """What the streaming job counts, as Prometheus metrics of this process."""
 
+import time
+
 from prometheus_client import Counter, Gauge, Histogram
 
 EVENTS = Counter("twinbeam_events", "Events read.", ["source"])
@@ -14,3 +16,9 @@ ROW_BYTES = Histogram(
     "twinbeam_row_bytes", "Bytes written of a row.", ["source"], buckets=[2**power for power in range(8, 25, 2)]
 )
 READY = Gauge("twinbeam_ready", "1 once the first batch of every source is merged.")
+
+
+def watermark(source: str, micros: int) -> None:
+    """Notes how far a source is merged."""
+    WATERMARK.labels(source).set(micros / 1e6)
+    LAG.labels(source).set(time.time() - micros / 1e6)

@@ -61,13 +61,14 @@ class PollEvents(beam.DoFn):
     @beam.DoFn.unbounded_per_element()
     def process(
         self,
-        element: Sequence[EventSource],
+        element: Any,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
         tracker: Any = _POLLS,
     ) -> Iterator[EventBatch]:
         told = control(self._job)
         if not self._open:
-            self._open = patiently(lambda: self._open_all(element))
+            sources: Sequence[EventSource] = element  # Beam's type checks know no protocols
+            self._open = patiently(lambda: self._open_all(sources))
         given: list[tuple[Partition, EventBatch]] = []
         finalizer.register(lambda: _acknowledge(given))
         self._bundles += 1

@@ -1,0 +1,151 @@
+"""The streaming job: sources -> parse and validate -> merge into online rows -> acknowledge."""
+
+import dataclasses
+import signal
+import threading
+import types
+import uuid
+from collections.abc import Mapping
+
+import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from modules.live import entities
+from modules.spec import Declaration, DeclarationError
+from pipeline.live.columns import event_columns
+from pipeline.live.control import Control, forget, register
+from pipeline.live.merge import OnlineWriter
+from pipeline.live.merge_events import MergeEvents
+from pipeline.live.poll_events import PollEvents
+from pipeline.live.retry import patiently
+from pipeline.sources.source import EventSource
+from pipeline.sources.urls import open_source
+from pipeline.stores.urls import open_store
+
+
+@dataclasses.dataclass(eq=False)
+class Stream(beam.PTransform):
+    """PBegin -> nothing; keeps the rows of an online store fresh for as long as it runs."""
+
+    job: str
+    """The job's name, unique in this process."""
+    declaration: Declaration
+    sources: list[EventSource]
+    store: str
+    """The store's URL."""
+    dead_letters: str
+    """Where the dead letters go: a directory, or the URL of a topic."""
+    batch_events: int
+    """How many events are merged at once at most."""
+
+    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[None]:
+        polling = PollEvents(self.job, self.store, self.declaration.features_fingerprint, self.batch_events)
+        return (
+            begin
+            | "Sources" >> beam.Create([self.sources])
+            | "Poll" >> beam.ParDo(polling)
+            | "Merge" >> beam.ParDo(MergeEvents(self.declaration, self.store, self.dead_letters))
+        )
+
+
+def sources_of(declaration: Declaration, urls: Mapping[str, str]) -> list[EventSource]:
+    """The sources of a declaration's live features.
+
+    Args:
+      declaration: It.
+      urls: Where a source's stream is, for those where it is not where the declaration says.
+
+    Raises:
+      DeclarationError: There are no live features, or a source has no stream.
+      InputError: A URL names no source of events.
+    """
+    live = declaration.live
+    if live is None:
+        raise DeclarationError(
+            f"The declaration of {declaration.dataset} has no live features. Declare some in a section live."
+        )
+    if unknown := set(urls) - set(live.sources):
+        raise DeclarationError(f"There is no source {', '.join(sorted(unknown))}; there is {', '.join(live.sources)}.")
+    declared, found = entities(declaration), []
+    for read in {entity.source.name: entity.source for entity in declared}.values():
+        url = urls.get(read.name, live.sources[read.name].stream)
+        if url is None:
+            raise DeclarationError(
+                f"The source {read.name} has no stream. Declare live.sources.{read.name}.stream, or give "
+                f"--source {read.name}=URL."
+            )
+        found.append(
+            open_source(read.name, url, event_columns(declaration, read, declared), read.time, read.ingest_time)
+        )
+    return found
+
+
+def stream(
+    declaration: Declaration,
+    sources: list[EventSource],
+    store: str,
+    dead_letters: str,
+    batch_events: int = 20_000,
+    drain_on_signals: bool = False,
+) -> None:
+    """Runs the streaming job in this process until its sources end, or until it is drained.
+
+    Args:
+      declaration: The live features.
+      sources: The streams of their sources.
+      store: The online store's URL.
+      dead_letters: Where the dead letters go.
+      batch_events: How many events are merged at once at most.
+      drain_on_signals: Whether SIGTERM and SIGINT end the job once what was polled is merged and acknowledged.
+
+    Raises:
+      TwinbeamError: What the sources hold cannot be read.
+    """
+    job = uuid.uuid4().hex
+    told = register(job)
+    try:
+        with _drained_by_signals(told, drain_on_signals):
+            patiently(lambda: _enter(declaration, sources, store))
+            while not told.ended and not told.draining.is_set():
+                _run(Stream(job, declaration, sources, store, dead_letters, batch_events), told)
+    finally:
+        forget(job)
+
+
+def _enter(declaration: Declaration, sources: list[EventSource], store: str) -> None:
+    """Makes the watermarks wait for all partitions."""
+    declared = entities(declaration)
+    by_name = {entity.source.name: entity.source for entity in declared}
+    with open_store(store, declaration.features_fingerprint) as opened:
+        for source in sources:
+            OnlineWriter(by_name[source.name], declared, opened).enter(source.partitions())
+
+
+def _run(transform: Stream, told: Control) -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    pipeline | "Stream" >> transform
+    try:
+        pipeline.run().wait_until_finish()
+    except Exception:
+        if told.error is not None:
+            raise told.error from None
+        raise
+
+
+class _drained_by_signals:  # noqa: N801  it reads as a verb
+    """While it is entered, SIGTERM and SIGINT drain the job."""
+
+    def __init__(self, told: Control, active: bool) -> None:
+        self._told, self._active = told, active and threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> None:
+        if self._active:
+            self._before = {number: signal.signal(number, self._drain) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def __exit__(self, *_: object) -> None:
+        if self._active:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+
+    def _drain(self, number: int, frame: types.FrameType | None) -> None:
+        self._told.draining.set()

@@ -1,0 +1,33 @@
+"""The fingerprint of the live features in a Parquet file, so that values of another declaration are not taken for these."""
+
+import pyarrow as pa
+
+from modules.spec import Declaration, InputError
+
+_KEY = b"twinbeam.features"
+
+
+def stamped(schema: pa.Schema, declaration: Declaration) -> pa.Schema:
+    """The schema with the declaration's features fingerprint in its metadata."""
+    return schema.with_metadata({**(schema.metadata or {}), _KEY: declaration.features_fingerprint.encode()})
+
+
+def check(path: str, schema: pa.Schema, declaration: Declaration) -> None:
+    """Refuses a file whose live features are not the declared ones.
+
+    Args:
+      path: The file, for the error.
+      schema: Its schema, with metadata.
+      declaration: What it is read for.
+
+    Raises:
+      InputError: The file has no fingerprint, or another.
+    """
+    found = (schema.metadata or {}).get(_KEY, b"").decode()
+    if not found:
+        raise InputError(f"{path}: holds no fingerprint of live features. Write it with `twinbeam backfill`.")
+    if found != declaration.features_fingerprint:
+        raise InputError(
+            f"{path}: its live features have the fingerprint {found[:12]}, and those declared have "
+            f"{declaration.features_fingerprint[:12]}. Run `twinbeam backfill` again with this declaration."
+        )
