@@ -5,7 +5,7 @@ import signal
 import threading
 import types
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -16,11 +16,11 @@ from pipeline.live.columns import event_columns
 from pipeline.live.control import Control, forget, register
 from pipeline.live.merge import OnlineWriter
 from pipeline.live.merge_events import MergeEvents
+from pipeline.live.place import Place
 from pipeline.live.poll_events import PollEvents
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventSource
 from pipeline.sources.urls import open_source
-from pipeline.stores.urls import open_store
 
 
 @dataclasses.dataclass(eq=False)
@@ -31,20 +31,20 @@ class Stream(beam.PTransform):
     """The job's name, unique in this process."""
     declaration: Declaration
     sources: list[EventSource]
-    store: str
-    """The store's URL."""
+    place: Place
+    """Where the rows are."""
     dead_letters: str
     """Where the dead letters go: a directory, or the URL of a topic."""
     batch_events: int
     """How many events are merged at once at most."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[None]:
-        polling = PollEvents(self.job, self.store, self.declaration.features_fingerprint, self.batch_events)
+        polling = PollEvents(self.job, self.place, self.batch_events)
         return (
             begin
             | "Sources" >> beam.Create([self.sources])
             | "Poll" >> beam.ParDo(polling)
-            | "Merge" >> beam.ParDo(MergeEvents(self.declaration, self.store, self.dead_letters))
+            | "Merge" >> beam.ParDo(MergeEvents(self.declaration, self.place, self.dead_letters))
         )
 
 
@@ -82,8 +82,8 @@ def sources_of(declaration: Declaration, urls: Mapping[str, str]) -> list[EventS
 
 def stream(
     declaration: Declaration,
-    sources: list[EventSource],
-    store: str,
+    sources: Sequence[EventSource],
+    place: Place,
     dead_letters: str,
     batch_events: int = 20_000,
     drain_on_signals: bool = False,
@@ -93,7 +93,7 @@ def stream(
     Args:
       declaration: The live features.
       sources: The streams of their sources.
-      store: The online store's URL.
+      place: Where the rows are.
       dead_letters: Where the dead letters go.
       batch_events: How many events are merged at once at most.
       drain_on_signals: Whether SIGTERM and SIGINT end the job once what was polled is merged and acknowledged.
@@ -105,18 +105,18 @@ def stream(
     told = register(job)
     try:
         with _drained_by_signals(told, drain_on_signals):
-            patiently(lambda: _enter(declaration, sources, store))
+            patiently(lambda: _enter(declaration, sources, place))
             while not told.ended and not told.draining.is_set():
-                _run(Stream(job, declaration, sources, store, dead_letters, batch_events), told)
+                _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events), told)
     finally:
         forget(job)
 
 
-def _enter(declaration: Declaration, sources: list[EventSource], store: str) -> None:
+def _enter(declaration: Declaration, sources: Sequence[EventSource], place: Place) -> None:
     """Makes the watermarks wait for all partitions."""
     declared = entities(declaration)
     by_name = {entity.source.name: entity.source for entity in declared}
-    with open_store(store, declaration.features_fingerprint) as opened:
+    with place.open() as opened:
         for source in sources:
             OnlineWriter(by_name[source.name], declared, opened).enter(source.partitions())
 

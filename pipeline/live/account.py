@@ -1,6 +1,7 @@
 """What a backfill read, counted and refused: nothing is dropped in silence."""
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Self
@@ -60,6 +61,16 @@ class Account:
     def refused(self) -> bool:
         """Whether no request is to be answered."""
         return bool(self.problems or self.unreadable)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        fields = json.loads(text)
+        for name, kind in (("rejections", Rejection), ("problems", Problem)):
+            fields[name] = [kind(**{**part, "examples": tuple(part["examples"])}) for part in fields[name]]
+        return cls(**fields)
 
     @classmethod
     def total(cls, accounts: Iterable[Self]) -> Self:

@@ -98,7 +98,9 @@ class Backfill(beam.PTransform):
             | "Join" >> beam.ParDo(_Join(shape, self.output), beam.pvalue.AsSingleton(read))
         )
         return (
-            (read, answers[_ACCOUNT], joined) | "All" >> beam.Flatten() | "Account" >> beam.CombineGlobally(Account.total)
+            (read, answers[_ACCOUNT], joined)
+            | "All" >> beam.Flatten()
+            | "Account" >> beam.CombineGlobally(Account.total)
         )
 
 
@@ -187,9 +189,7 @@ class _ReadRequests(beam.DoFn):
         yield from (beam.pvalue.TaggedOutput("rows", piece) for piece in blocks.close())
         yield beam.pvalue.TaggedOutput(_ACCOUNT, Account.total([account]))
 
-    def _write(
-        self, number: int, file: InputFile, shards: PieceWriter, blocks: PieceWriter, account: Account
-    ) -> None:
+    def _write(self, number: int, file: InputFile, shards: PieceWriter, blocks: PieceWriter, account: Account) -> None:
         spec = self._shape.declaration
         assert spec.time is not None
         declared = list(spec.columns)

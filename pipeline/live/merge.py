@@ -11,6 +11,7 @@ from modules.kernel.keys import code_keys
 from modules.kernel.plan import Entity, Source
 from modules.kernel.take import Events
 from modules.kernel.window import NEVER, slots_of
+from pipeline.live.watermark import source_watermark
 from pipeline.stores.store import Change, OnlineStore, Register, RowKey
 
 _ROWS_AT_ONCE = 4096
@@ -48,7 +49,7 @@ class OnlineWriter:
     @property
     def watermark(self) -> int:
         """Ingest time in microseconds: everything that the source was given before it is merged."""
-        return min((register.watermark for register in self._registers.values()), default=NEVER)
+        return source_watermark(self._source.name, self._registers.values())
 
     def position(self, partition: str) -> int:
         """How many of a partition's events are merged."""

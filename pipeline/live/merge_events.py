@@ -15,9 +15,9 @@ from pipeline.live import metrics
 from pipeline.live.columns import event_columns
 from pipeline.live.merge import MergeResult, OnlineWriter
 from pipeline.live.parse import Parsed, parse
+from pipeline.live.place import Place
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventBatch
-from pipeline.stores.urls import open_store
 
 
 class MergeEvents(beam.DoFn):
@@ -27,12 +27,12 @@ class MergeEvents(beam.DoFn):
     in between, what the register covers is merged, and the rest comes again and is recognised.
     """
 
-    def __init__(self, declaration: Declaration, store: str, dead_letters: str) -> None:
-        self._declaration, self._store_url, self._dead_letters_url = declaration, store, dead_letters
+    def __init__(self, declaration: Declaration, place: Place, dead_letters: str) -> None:
+        self._declaration, self._place, self._dead_letters_url = declaration, place, dead_letters
 
     def setup(self) -> None:
         spec = self._declaration
-        self._store = open_store(self._store_url, spec.features_fingerprint)
+        self._store = self._place.open()
         self._dead_letters = open_dead_letters(self._dead_letters_url)
         declared = entities(spec)
         self._sources = {entity.source.name: entity.source for entity in declared}

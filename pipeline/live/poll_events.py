@@ -10,9 +10,9 @@ from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTr
 from apache_beam.transforms.core import RestrictionProvider
 
 from pipeline.live.control import control
+from pipeline.live.place import Place
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventBatch, EventSource, Partition
-from pipeline.stores.urls import open_store
 
 _END = 2**62
 _BUNDLE_S = 0.5
@@ -47,8 +47,8 @@ class PollEvents(beam.DoFn):
     A partition is opened where the store's registers say that it is merged to, and stays open between bundles.
     """
 
-    def __init__(self, job: str, store: str, namespace: str, batch_events: int) -> None:
-        self._job, self._store, self._namespace, self._batch_events = job, store, namespace, batch_events
+    def __init__(self, job: str, place: Place, batch_events: int) -> None:
+        self._job, self._place, self._batch_events = job, place, batch_events
 
     def setup(self) -> None:
         self._open: list[Partition] = []
@@ -92,7 +92,7 @@ class PollEvents(beam.DoFn):
                 return
 
     def _open_all(self, sources: Sequence[EventSource]) -> list[Partition]:
-        with open_store(self._store, self._namespace) as store:
+        with self._place.open() as store:
             positions = {(r.source, r.partition): r.position for r in store.registers()}
         return [
             source.open(partition, positions.get((source.name, partition), 0))

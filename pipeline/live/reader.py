@@ -15,8 +15,9 @@ from modules.kernel.take import Columns
 from modules.kernel.window import NEVER, complete, slots_of
 from modules.live import entities
 from modules.spec import Declaration
+from pipeline.live.place import Place
+from pipeline.live.watermark import source_watermark
 from pipeline.stores.store import OnlineStore, RowKey, Snapshot
-from pipeline.stores.urls import open_store
 
 KNOWN, EMPTY, UNKNOWN, TOO_OLD = range(4)
 """The value is computed from events; the key has a row, but nothing to compute it from; the key has no row; the request
@@ -48,7 +49,7 @@ class FeatureReader:
         Raises:
           InputError: The URL names no store.
         """
-        return cls(entities(declaration), open_store(url, declaration.features_fingerprint))
+        return cls(entities(declaration), Place(url, declaration.features_fingerprint).open())
 
     def close(self) -> None:
         """Gives the store's connections back."""
@@ -98,7 +99,7 @@ def _answer(
     source = entity.source
     slots = slots_of(times, source.tick)
     cells, marks, floors = row.decode(entity, stored)
-    watermark = min((r.watermark for r in snapshot.registers if r.source == source.name), default=NEVER)
+    watermark = source_watermark(source.name, snapshot.registers)
     known = np.array([parts is not None for parts in stored] + [False])[owners]  # -1, a null key, is the last
     refused = slots < np.maximum(np.append(floors, NEVER)[owners], snapshot.floors.get(source.name, NEVER))
     answers = answer(entity, cells, marks, Requests(np.where(refused, -1, owners), slots, columns))

@@ -1,0 +1,108 @@
+"""Sources that stop together at given ingest times, so that what is merged by then can be read before they go on."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+
+from modules.kernel.window import NEVER
+from pipeline.sources.recorded import Recorded, RecordedPartition
+from pipeline.sources.source import EventBatch, Partition
+
+
+class Pacer:
+    """The pauses of one replay, in this process."""
+
+    def __init__(self, pauses: Sequence[int], partitions: int, reached: Callable[[int], None]) -> None:
+        """A pacer of `partitions` partitions.
+
+        Args:
+          pauses: Ingest times in microseconds, ascending.
+          partitions: How many stop at each.
+          reached: Called once everything ingested before a pause is merged.
+        """
+        self._pauses, self._partitions, self._reached = list(pauses), partitions, reached
+        self._at = 0
+        self._arrived: set[str] = set()
+
+    @property
+    def pause(self) -> int | None:
+        """The next pause; None after the last."""
+        return self._pauses[self._at] if self._at < len(self._pauses) else None
+
+    def arrive(self, partition: str) -> None:
+        """A partition has given everything before the pause, and it is merged."""
+        self._arrived.add(partition)
+        if len(self._arrived) == self._partitions:
+            self._reached(self._pauses[self._at])
+            self._arrived.clear()
+            self._at += 1
+
+
+_PACERS: dict[str, Pacer] = {}
+_NO_ROWS = pa.RecordBatch.from_arrays([], [])
+
+
+def pace(name: str, pacer: Pacer | None) -> None:
+    """Makes a pacer known to the sources that carry its name; None takes it away."""
+    if pacer is None:
+        _PACERS.pop(name, None)
+    else:
+        _PACERS[name] = pacer
+
+
+@dataclasses.dataclass(frozen=True)
+class Paced:
+    """An `EventSource` of recorded events that stops at a pacer's pauses, and ends after the last."""
+
+    recorded: Recorded
+    pacer: str
+    """The pacer's name."""
+
+    @property
+    def name(self) -> str:
+        """The source's name in the declaration."""
+        return self.recorded.name
+
+    def partitions(self) -> list[str]:
+        """The one partition of the recording."""
+        return self.recorded.partitions()
+
+    def open(self, partition: str, position: int) -> Partition:
+        """Opens it after the first `position` events."""
+        return _PacedPartition(self, self.recorded.open(partition, position), partition, position)
+
+
+class _PacedPartition(Partition):
+    def __init__(self, source: Paced, inner: RecordedPartition, partition: str, position: int) -> None:
+        self._source, self._inner, self._partition, self._position = source, inner, partition, position
+        self._given = NEVER
+        """The pause up to which everything was given."""
+
+    def poll(self, max_events: int) -> EventBatch | None:
+        pacer = _PACERS[self._source.pacer]
+        pause = pacer.pause
+        if pause is None:
+            return None
+        if self._given == pause:  # polled again: what was given is merged
+            pacer.arrive(self._source.name)
+            return self._nothing(pause)
+        self._inner.pause_at(pause)
+        batch = self._inner.poll(max_events)
+        if batch is None or (not len(batch.rows) and not batch.broken and batch.watermark >= pause):
+            self._given = pause
+            return self._nothing(pause)
+        self._position = batch.position
+        return batch
+
+    def _nothing(self, pause: int) -> EventBatch:
+        return EventBatch(
+            source=self._source.name, partition=self._partition, rows=_NO_ROWS, ingest=None, payloads=None, broken=(),
+            watermark=pause, position=self._position,
+        )  # fmt: skip
+
+    def acknowledge(self, batches: Sequence[EventBatch]) -> None:
+        self._inner.acknowledge(batches)
+
+    def close(self) -> None:
+        self._inner.close()
