@@ -1,10 +1,13 @@
 """How a command ends when it fails: one message, one exit code, and a traceback only when it is asked for."""
 
+import contextlib
 import json
 import re
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 
+import typer
 from rich.console import Console
 
 from modules.spec import OutputError, TwinbeamError
@@ -75,6 +78,20 @@ class Failures:
     def _pushed(self) -> str:
         new = sorted(set(versions(self._serving)) - set(self._before)) if self._serving else []
         return f"version {new[-1]} had been pushed already" if new else "nothing was pushed"
+
+
+@contextlib.contextmanager
+def ending(
+    failures: Failures, out: Console | None = None, err: Console | None = None, log: Path | None = None
+) -> Iterator[None]:
+    """Turns an error into its message and exit code."""
+    try:
+        yield
+    except typer.Exit:
+        raise
+    except (Exception, KeyboardInterrupt) as error:
+        code = failures.show(error, out or Console(), err or Console(stderr=True), log)
+        raise typer.Exit(code) from None
 
 
 def _print(console: Console, text: str, style: str | None = None) -> None:

@@ -14,9 +14,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from modules.spec import Declaration, load_declaration
-from pipeline.cli.failures import Failures
+from pipeline.cli import live
+from pipeline.cli.failures import Failures, ending
 from pipeline.cli.interrupt import interrupt_ends
+from pipeline.cli.options import (
+    DEFAULT_FEATURES,
+    DEFAULT_OUTPUT,
+    AsJson,
+    Data,
+    Debug,
+    Features,
+    Output,
+    Set,
+    load,
+)
 from pipeline.cli.progress import TerminalProgress
 from pipeline.cli.quiet import noise_to
 from pipeline.cli.summary import print_differences, print_summary
@@ -27,35 +38,7 @@ from pipeline.workspace import Workspace
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
-
-DEFAULT_FEATURES = Path("schema/taxi/features.yaml")
-DEFAULT_OUTPUT = Path("build")
-
-Features = Annotated[Path, typer.Option(help="The declaration.", metavar="FILE")]
-Set = Annotated[list[str], typer.Option("--set", help="Overrides a field: training.steps=200.", metavar="FIELD=VALUE")]
-Data = Annotated[str, typer.Option(help="Other data: file, directory, glob or pattern.", metavar="PATH")]
-Output = Annotated[Path, typer.Option(help="Where everything is written.", metavar="DIR")]
-AsJson = Annotated[bool, typer.Option("--json", help="Prints one JSON object on standard output.")]
-Debug = Annotated[bool, typer.Option(help="Shows the traceback of an error.")]
-
-
-@contextlib.contextmanager
-def _ending(
-    failures: Failures, out: Console | None = None, err: Console | None = None, log: Path | None = None
-) -> Iterator[None]:
-    """Turns an error into its message and exit code."""
-    try:
-        yield
-    except typer.Exit:
-        raise
-    except (Exception, KeyboardInterrupt) as error:
-        code = failures.show(error, out or Console(), err or Console(stderr=True), log)
-        raise typer.Exit(code) from None
-
-
-def _load(features: Path, overrides: list[str], data: str) -> Declaration:
-    """The declaration with its overrides; `--data` is one of them."""
-    return load_declaration(features, [*overrides, *([f"data={json.dumps(data)}"] if data else [])])
+app.add_typer(live.app)
 
 
 @contextlib.contextmanager
@@ -64,7 +47,7 @@ def _watched(settings: RunSettings, debug: bool, as_json: bool) -> Iterator[tupl
     workspace = settings.workspace
     serving = workspace.serving(settings.declaration.dataset)
     failures = Failures(debug, as_json, workspace.output, serving)
-    with _ending(failures), workspace.hold():
+    with ending(failures), workspace.hold():
         started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
         log = workspace.logs / f"{started}.log"
         with noise_to(log) as files:
@@ -76,7 +59,7 @@ def _watched(settings: RunSettings, debug: bool, as_json: bool) -> Iterator[tupl
                 versions.remove_abandoned(serving)
                 return failures.show(KeyboardInterrupt(), out, err, log)
 
-            with _ending(failures, out, err, log), interrupt_ends(interrupted):
+            with ending(failures, out, err, log), interrupt_ends(interrupted):
                 try:
                     if not as_json:
                         out.print(f"log: {log}", highlight=False, soft_wrap=True)
@@ -98,8 +81,8 @@ def run_command(
     debug: Debug = False,
 ) -> None:
     """Trains, evaluates and pushes a model: the whole pipeline, on this machine."""
-    with _ending(Failures(debug, as_json, output)):
-        declaration = _load(features, overrides, data)
+    with ending(Failures(debug, as_json, output)):
+        declaration = load(features, overrides, data)
     settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache)
     with _watched(settings, debug, as_json) as (console, progress):
         record, ran = run(settings, progress)
@@ -120,8 +103,8 @@ def validate(
     debug: Debug = False,
 ) -> None:
     """Checks a declaration alone."""
-    with _ending(Failures(debug, as_json)):
-        declaration = _load(features, overrides, "")
+    with ending(Failures(debug, as_json)):
+        declaration = load(features, overrides, "")
         if as_json:
             typer.echo(json.dumps({"dataset": declaration.dataset, "fingerprint": declaration.fingerprint}))
         else:
@@ -140,8 +123,8 @@ def accept_command(
     debug: Debug = False,
 ) -> None:
     """Takes the data as it is into the curated schema beside the declaration."""
-    with _ending(Failures(debug, as_json, output)):
-        declaration = _load(features, overrides, data)
+    with ending(Failures(debug, as_json, output)):
+        declaration = load(features, overrides, data)
     settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), 0, 1, True)
     with _watched(settings, debug, as_json) as (console, progress):
         changes = accept_schema(settings, progress)
@@ -165,8 +148,8 @@ def predict(
 ) -> None:
     """Asks the pushed model, in this process; prints one JSON object."""
     failures = Failures(debug, as_json=True, output=output)
-    with _ending(failures):
-        base = Workspace(output).serving(_load(features, [], "").dataset)
+    with ending(failures):
+        base = Workspace(output).serving(load(features, [], "").dataset)
         model = versions.one(base, version) if version else versions.newest(base)
         with noise_to(Path("/dev/null")) as files:
             out, err = (Console(file=file) for file in files)
@@ -186,8 +169,8 @@ def rollback(
 ) -> None:
     """Makes an earlier version of the model the newest again."""
     workspace = Workspace(output)
-    with _ending(Failures(debug, as_json, output)):
-        base = workspace.serving(_load(features, [], "").dataset)
+    with ending(Failures(debug, as_json, output)):
+        base = workspace.serving(load(features, [], "").dataset)
         versions.newest(base)  # where there is none, no output directory is made
         with workspace.hold():
             earlier, version = versions.rollback(base, to or None)

@@ -6,6 +6,7 @@ from modules.live import entities
 from modules.spec import Declaration, InputError
 from pipeline.jobs.stream import sources_of, stream
 from pipeline.live.bootstrap import History
+from pipeline.live.control import Counts
 from pipeline.live.merge import OnlineWriter
 from pipeline.live.place import Place
 from pipeline.live.watermark import HISTORY
@@ -15,7 +16,7 @@ from pipeline.sources.source import EventSource
 
 def bootstrap(
     declaration: Declaration, events: Mapping[str, str], until: int | None, place: Place, dead_letters: str
-) -> None:
+) -> Counts:
     """Merges recorded events that were ingested before `until`; slots stay open as if the watermark were there.
 
     Killed and started again with the same events and time, it goes on where it was. What the stream then gives again is
@@ -48,9 +49,10 @@ def bootstrap(
                 f"A stream has written to this namespace already ({others[0].source}, {others[0].partition}): "
                 "history must come first. Drop the namespace with `twinbeam store drop`, or go on with the stream."
             )
-        stream(declaration, histories, place, dead_letters)
+        counts = stream(declaration, histories, place, dead_letters)
         declared = entities(declaration)
         for merged in {entity.source.name: entity.source for entity in declared}.values():
             writer = OnlineWriter(merged, declared, opened)
             writer.advance(HISTORY, until if until is not None else writer.watermark, writer.position(HISTORY))
             opened.mark(f"{HISTORY}/{merged.name}", str(writer.watermark))
+    return counts

@@ -1,4 +1,4 @@
-"""The proof: recorded events through the real streaming job, requests read on the way, and compared with the batch job."""
+"""The proof: recorded events through the streaming job, requests read on the way and compared with the batch job."""
 
 import dataclasses
 import tempfile
@@ -87,7 +87,7 @@ def replay(
       declaration: The live features.
       events: Where each source's recorded events are; without one, where the declaration says.
       requests: Where the requests are; None: the events.
-      store: The URL of an online store, in which a namespace is made and removed; None: SQLite in a temporary directory.
+      store: The URL of an online store, in which a namespace is made and removed; None: a SQLite file of its own.
       disorder: What is done to the events on their way.
       batch_events: How many events are merged at once at most.
     """

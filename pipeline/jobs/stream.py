@@ -12,8 +12,9 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from modules.live import entities
 from modules.spec import Declaration, DeclarationError
+from pipeline.dead_letters import ReplayedLetters
 from pipeline.live.columns import event_columns
-from pipeline.live.control import Control, forget, register
+from pipeline.live.control import Control, Counts, forget, register
 from pipeline.live.merge import OnlineWriter
 from pipeline.live.merge_events import MergeEvents
 from pipeline.live.place import Place
@@ -44,7 +45,7 @@ class Stream(beam.PTransform):
             begin
             | "Sources" >> beam.Create([self.sources])
             | "Poll" >> beam.ParDo(polling)
-            | "Merge" >> beam.ParDo(MergeEvents(self.declaration, self.place, self.dead_letters))
+            | "Merge" >> beam.ParDo(MergeEvents(self.job, self.declaration, self.place, self.dead_letters))
         )
 
 
@@ -87,7 +88,7 @@ def stream(
     dead_letters: str,
     batch_events: int = 20_000,
     drain_on_signals: bool = False,
-) -> None:
+) -> Counts:
     """Runs the streaming job in this process until its sources end, or until it is drained.
 
     Args:
@@ -108,6 +109,7 @@ def stream(
             patiently(lambda: _enter(declaration, sources, place))
             while not told.ended and not told.draining.is_set():
                 _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events), told)
+        return told.counts
     finally:
         forget(job)
 
@@ -118,6 +120,8 @@ def _enter(declaration: Declaration, sources: Sequence[EventSource], place: Plac
     by_name = {entity.source.name: entity.source for entity in declared}
     with place.open() as opened:
         for source in sources:
+            if isinstance(source, ReplayedLetters):
+                continue  # dead letters say nothing of how far a source is merged
             OnlineWriter(by_name[source.name], declared, opened).enter(source.partitions())
 
 

@@ -19,6 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from modules.kernel import row
 from modules.kernel.answer import Requests, answer
+from modules.kernel.cells import sort_order
 from modules.kernel.hashing import hash_columns
 from modules.kernel.keys import code_keys
 from modules.kernel.plan import Entity
@@ -32,7 +33,7 @@ from pipeline.ingest.problems import Problem, merge, problem
 from pipeline.ingest.readers import read_batches
 from pipeline.ingest.rows import row_ids
 from pipeline.live.account import Account, Rejection
-from pipeline.live.columns import event_columns, included, merged_columns, request_columns
+from pipeline.live.columns import event_columns, included, included_columns, merged_columns, request_columns
 from pipeline.live.fingerprint import stamped
 from pipeline.live.parse import parse
 from pipeline.live.pieces import Group, PieceWriter, read_pieces
@@ -255,10 +256,13 @@ class _Answer(beam.DoFn):
         taken = Events(events, times, slots_of(times, entity.source.tick), np.stack([high, low]))
         cells, marks, repeated = row.history(entity, taken, owners[: len(times)])
         owners = owners[len(times) :]
+        taken_in = included_columns(entity)
         del events, taken, times, high, low
         for start, stop in _runs(files, _ANSWERED_AT_ONCE):
-            part = slice(start, stop)
-            asked = Requests(owners[part], slots[part], {name: column[part] for name, column in requests.items()})
+            part = start + sort_order(owners[start:stop], slots[start:stop])  # neighbours read the same cells
+            asked = Requests(
+                owners[part], slots[part], {name: requests[name].take(pa.array(part)) for name in taken_in}
+            )
             found = answer(entity, cells, marks, asked)
             values = pa.RecordBatch.from_arrays(
                 [pa.array(rows[part]), *(pa.array(found[feature.name].values) for feature in entity.features)],

@@ -25,9 +25,14 @@ def included(entity: Entity) -> tuple[Taking, ...]:
     return tuple(dict.fromkeys(both))
 
 
+def included_columns(entity: Entity) -> list[str]:
+    """The columns of requests that those are taken from."""
+    return sorted(_taken(included(entity)))
+
+
 def request_columns(entity: Entity) -> list[str]:
     """The columns of requests that an entity's features are computed from, beside the request's time."""
-    return sorted({*entity.key, *_taken(included(entity))})
+    return sorted({*entity.key, *included_columns(entity)})
 
 
 def _taken(takings: tuple[Taking, ...]) -> set[str]:

@@ -9,8 +9,25 @@ import threading
 
 
 @dataclasses.dataclass
+class Counts:
+    """What a job did with events."""
+
+    events: int = 0
+    """Read."""
+    merged: int = 0
+    """Counted, with those that were there already."""
+    duplicates: int = 0
+    """How often an event was in a row already; an event has as many rows as its source has keys."""
+    dead_letters: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Written, by reason."""
+
+
+@dataclasses.dataclass
 class Control:
     """One job in this process."""
+
+    counts: Counts = dataclasses.field(default_factory=Counts)
+    """What it did so far."""
 
     draining: threading.Event = dataclasses.field(default_factory=threading.Event)
     """Set: merge and acknowledge what was polled, then end."""

@@ -63,8 +63,8 @@ class OnlineWriter:
 
     def advance(self, partition: str, watermark: int, position: int) -> None:
         """Notes that everything up to a position, and everything ingested before a watermark, is merged."""
-        known = self._registers.get(partition)
-        if known is None or watermark > known.watermark or position > known.position:
+        known = self._registers.get(partition, Register(self._source.name, partition, NEVER, 0))
+        if watermark > known.watermark or position > known.position:
             self._advance([Register(self._source.name, partition, watermark, position)])
 
     def _advance(self, registers: Sequence[Register]) -> None:

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from modules.live import entities
-from modules.spec import Declaration
+from modules.spec import Declaration, TwinbeamError
 from pipeline.dead_letters import DeadLetter, Reason, open_dead_letters
 from pipeline.live import metrics
 from pipeline.live.columns import event_columns
+from pipeline.live.control import control
 from pipeline.live.merge import MergeResult, OnlineWriter
 from pipeline.live.parse import Parsed, parse
 from pipeline.live.place import Place
@@ -27,14 +28,15 @@ class MergeEvents(beam.DoFn):
     in between, what the register covers is merged, and the rest comes again and is recognised.
     """
 
-    def __init__(self, declaration: Declaration, place: Place, dead_letters: str) -> None:
-        self._declaration, self._place, self._dead_letters_url = declaration, place, dead_letters
+    def __init__(self, job: str, declaration: Declaration, place: Place, dead_letters: str) -> None:
+        self._job, self._declaration, self._place, self._dead_letters_url = job, declaration, place, dead_letters
 
     def setup(self) -> None:
         spec = self._declaration
         self._store = self._place.open()
         self._dead_letters = open_dead_letters(self._dead_letters_url)
         declared = entities(spec)
+        self._merged: set[str] = set()
         self._sources = {entity.source.name: entity.source for entity in declared}
         self._types = {name: event_columns(spec, source, declared) for name, source in self._sources.items()}
         self._writers = {
@@ -47,6 +49,15 @@ class MergeEvents(beam.DoFn):
         self._dead_letters.close()
 
     def process(self, batch: EventBatch) -> Iterator[None]:
+        try:
+            self._merge(batch)
+        except TwinbeamError as error:
+            control(self._job).error = error
+            raise
+        yield from ()
+
+    def _merge(self, batch: EventBatch) -> None:
+        counts = control(self._job).counts
         writer = self._writers[batch.source]
         letters = [
             DeadLetter(batch.source, "unparsable", broken.reason, broken.payload, None, broken.ingest)
@@ -57,14 +68,20 @@ class MergeEvents(beam.DoFn):
             result = patiently(lambda: writer.merge(parsed.events))
             letters += self._rejected(batch, parsed) + self._noticed(batch, parsed, result)
             _count(batch, parsed, result)
-        metrics.EVENTS.labels(batch.source).inc(len(batch.rows) + len(batch.broken))
+            counts.merged += len(parsed.events)
+            counts.duplicates += result.duplicates
+        read = len(batch.rows) + len(batch.broken)
+        counts.events += read
+        metrics.EVENTS.labels(batch.source).inc(read)
         if letters:
             patiently(lambda: self._dead_letters.write(letters))
             for letter in letters:
                 metrics.DEAD_LETTERS.labels(batch.source, letter.reason).inc()
+                counts.dead_letters[letter.reason] = counts.dead_letters.get(letter.reason, 0) + 1
         patiently(lambda: writer.advance(batch.partition, batch.watermark, batch.position))
         metrics.watermark(batch.source, writer.watermark)
-        yield from ()
+        self._merged.add(batch.source)
+        metrics.READY.set(self._merged == set(self._writers))
 
     def _rejected(self, batch: EventBatch, parsed: Parsed) -> list[DeadLetter]:
         return [

@@ -9,7 +9,8 @@ import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.transforms.core import RestrictionProvider
 
-from pipeline.live.control import control
+from modules.spec import TwinbeamError
+from pipeline.live.control import Control, control
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventBatch, EventSource, Partition
@@ -66,6 +67,13 @@ class PollEvents(beam.DoFn):
         tracker: Any = _POLLS,
     ) -> Iterator[EventBatch]:
         told = control(self._job)
+        try:
+            yield from self._poll(element, told, finalizer, tracker)
+        except TwinbeamError as error:
+            told.error = error
+            raise
+
+    def _poll(self, element: Any, told: Control, finalizer: Any, tracker: Any) -> Iterator[EventBatch]:
         if not self._open:
             sources: Sequence[EventSource] = element  # Beam's type checks know no protocols
             self._open = patiently(lambda: self._open_all(sources))

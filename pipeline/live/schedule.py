@@ -5,6 +5,8 @@ import numpy as np
 from modules.kernel.plan import Entity
 from modules.kernel.window import slots_of
 
+_NEVER = np.iinfo(np.int64).min
+
 
 def readable(entities: tuple[Entity, ...], times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The watermarks between which requests are answered completely, both included; int64, microseconds, (requests,).
@@ -13,7 +15,7 @@ def readable(entities: tuple[Entity, ...], times: np.ndarray) -> tuple[np.ndarra
       entities: What is read.
       times: int64, shape (requests,): microseconds.
     """
-    first = np.full(len(times), np.iinfo(np.int64).min)
+    first = np.full(len(times), _NEVER)
     last = np.full(len(times), np.iinfo(np.int64).max)
     for entity in entities:
         source = entity.source
@@ -29,12 +31,12 @@ def pauses(first: np.ndarray, last: np.ndarray, every: int) -> tuple[np.ndarray,
     """Watermarks at multiples of `every` at which each request can be read, and which of them it is read at.
 
     Returns:
-      int64, ascending: the pauses; and int64, shape (requests,): the index of each request's pause, -1 for a request that
-      is too old as soon as it is complete.
+      int64, ascending: the pauses; and int64, shape (requests,): the index of each request's pause, -1 for a request
+      that is too old as soon as it is complete.
     """
     at = -(-first // every) * every
-    at = np.where(at <= last, at, np.where(first <= last, last, -1))
+    at = np.where(at <= last, at, np.where(first <= last, last, _NEVER))
     distinct, index = np.unique(at, return_inverse=True)
-    if len(distinct) and distinct[0] == -1:
+    if len(distinct) and distinct[0] == _NEVER:
         return distinct[1:], index - 1
     return distinct, index

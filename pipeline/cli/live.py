@@ -1,0 +1,252 @@
+"""The commands around the online store: stream, bootstrap, read, replay, store, deadletters."""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from modules.spec import InputError
+from pipeline.cli.failures import Failures, ending
+from pipeline.cli.options import (
+    DEFAULT_DEAD_LETTERS,
+    DEFAULT_FEATURES,
+    DEFAULT_STORE,
+    AsJson,
+    DeadLetters,
+    Debug,
+    Events,
+    Features,
+    Set,
+    Store,
+    by_source,
+    load,
+)
+
+app = typer.Typer()
+store_app = typer.Typer(help="Looks after an online store.", no_args_is_help=True)
+letters_app = typer.Typer(help="Lists and replays what did not count.", no_args_is_help=True)
+app.add_typer(store_app, name="store")
+app.add_typer(letters_app, name="deadletters")
+
+Sources = Annotated[
+    list[str],
+    typer.Option(
+        "--source",
+        help="Where a stream is: file://PATH, pubsub://PROJECT/SUBSCRIPTION or kafka://BROKERS/TOPIC.",
+        metavar="[SOURCE=]URL",
+    ),
+]
+
+
+@contextlib.contextmanager
+def _made_for(store: str) -> Iterator[None]:
+    """Makes the directory of a SQLite file."""
+    if store.startswith("sqlite://"):
+        Path(store.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
+    yield
+
+
+@app.command("stream")
+def stream_command(
+    features: Features = DEFAULT_FEATURES,
+    overrides: Set = [],  # noqa: B006 (typer reads it)
+    sources: Sources = [],  # noqa: B006
+    store: Store = DEFAULT_STORE,
+    dead_letters: DeadLetters = DEFAULT_DEAD_LETTERS,
+    batch_events: Annotated[int, typer.Option(help="Events merged at once at most.", min=1)] = 20_000,
+    metrics_port: Annotated[
+        int, typer.Option(help="Port for Prometheus on /metrics, and readiness on /ready; 0: none.", min=0, max=65535)
+    ] = 0,
+    debug: Debug = False,
+) -> None:
+    """Keeps the online store fresh from the streams, until they end or SIGTERM drains it."""
+    with ending(Failures(debug)), _made_for(store):
+        declaration = load(features, overrides)
+        from pipeline.jobs.stream import sources_of, stream
+        from pipeline.live.metrics_server import metrics_server
+        from pipeline.live.place import Place
+
+        urls = {name: places[0] for name, places in by_source(declaration, sources, "--source").items()}
+        opened = sources_of(declaration, urls)
+        with metrics_server(metrics_port) as port:
+            if port:
+                typer.echo(f"metrics on http://127.0.0.1:{port}/metrics", err=True)
+            place = Place(store, declaration.features_fingerprint)
+            counts = stream(declaration, opened, place, dead_letters, batch_events, drain_on_signals=True)
+        typer.echo(json.dumps(dataclasses.asdict(counts)))
+
+
+@app.command("bootstrap")
+def bootstrap_command(
+    features: Features = DEFAULT_FEATURES,
+    overrides: Set = [],  # noqa: B006
+    events: Events = [],  # noqa: B006
+    until: Annotated[str, typer.Option(help="Only events ingested before: 2016-03-01T00:00:00Z.", metavar="TIME")] = "",
+    store: Store = DEFAULT_STORE,
+    dead_letters: DeadLetters = DEFAULT_DEAD_LETTERS,
+    debug: Debug = False,
+) -> None:
+    """Fills a store with history, for a stream to go on from."""
+    with ending(Failures(debug)), _made_for(store):
+        declaration = load(features, overrides)
+        from pipeline.jobs.bootstrap import bootstrap
+        from pipeline.live.place import Place
+
+        paths = {name: places[0] for name, places in by_source(declaration, events, "--events").items()}
+        place = Place(store, declaration.features_fingerprint)
+        counts = bootstrap(declaration, paths, _micros(until) if until else None, place, dead_letters)
+        typer.echo(json.dumps(dataclasses.asdict(counts)))
+
+
+def _micros(text: str) -> int:
+    try:
+        time = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise InputError(f"--until {text}: accepted: a date and time with an offset, such as 2016-03-01T00:00:00Z.")
+    return (time - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
+
+
+@app.command("replay")
+def replay_command(
+    features: Features = DEFAULT_FEATURES,
+    overrides: Set = [],  # noqa: B006
+    events: Events = [],  # noqa: B006
+    requests: Annotated[str, typer.Option(help="Rows to ask for; without it, the events.", metavar="PATH")] = "",
+    store: Annotated[
+        str, typer.Option(help="Where a namespace is made, and removed; without it, a file of its own.", metavar="URL")
+    ] = "",
+    shuffle: Annotated[
+        str, typer.Option(help="How far events are given from their place, in ingest time.", metavar="DURATION")
+    ] = "5m",
+    duplicates: Annotated[float, typer.Option(help="Share of events given twice.", min=0, max=1)] = 0.05,
+    late: Annotated[bool, typer.Option(help="Takes events in late, up to their source's lateness.")] = True,
+    seed: Annotated[int, typer.Option(help="From which all chance comes.", min=0)] = 1,
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Proves that stream and batch give the same bits, on recorded events; exit code 1 where they differ."""
+    with ending(Failures(debug, as_json)):
+        declaration = load(features, overrides)
+        from pipeline.jobs.replay import Disorder, replay
+
+        paths = {name: places[0] for name, places in by_source(declaration, events, "--events").items()}
+        found = replay(declaration, paths, requests or None, store or None, Disorder(shuffle, duplicates, late, seed))
+        if as_json:
+            typer.echo(json.dumps(dataclasses.asdict(found)))
+        else:
+            _print_replayed(found)
+        if found.mismatches or not found.compared:
+            raise typer.Exit(1)
+
+
+def _print_replayed(found: Any) -> None:
+    console = Console()
+    events = ", ".join(f"{count:,} of {source}" for source, count in found.events.items())
+    console.print(f"events: {events}; requests: {found.requests:,}; live features: {found.features}", highlight=False)
+    console.print(
+        f"values compared: {found.compared:,}; different: {found.mismatches:,}; "
+        f"incomplete: {found.incomplete:,}; refused as too old: {found.refused:,}",
+        highlight=False,
+    )
+    if found.differences:
+        table = Table("feature", "key", "request time", "batch", "stream", "batch bits", "stream bits")
+        for each in found.differences:
+            time = datetime.datetime.fromtimestamp(each.time / 1e6, datetime.UTC).isoformat()
+            table.add_row(
+                each.feature, ", ".join(map(str, each.key)), time, repr(each.batch), repr(each.stream),
+                each.batch_bits, each.stream_bits,
+            )  # fmt: skip
+        console.print(table)
+
+
+@app.command("read")
+def read_command(
+    requests: Annotated[str, typer.Option(help="Rows to ask for: file, directory or glob.", metavar="PATH")],
+    output: Annotated[Path, typer.Option(help="The Parquet file to write.", metavar="FILE")],
+    features: Features = DEFAULT_FEATURES,
+    overrides: Set = [],  # noqa: B006
+    store: Store = DEFAULT_STORE,
+    debug: Debug = False,
+) -> None:
+    """Answers requests from an online store, with status and completeness of each value."""
+    with ending(Failures(debug, output=output)):
+        declaration = load(features, overrides)
+        from pipeline.jobs.read import read
+
+        typer.echo(json.dumps(dataclasses.asdict(read(declaration, store, requests, output))))
+
+
+@store_app.command("list")
+def store_list(store: Store = DEFAULT_STORE, debug: Debug = False) -> None:
+    """The namespaces of a store: features fingerprints, rows and bytes."""
+    with ending(Failures(debug)):
+        from pipeline.stores.urls import list_namespaces, open_store
+
+        for namespace in list_namespaces(store):
+            with open_store(store, namespace) as opened:
+                rows, size = opened.size()
+            typer.echo(f"{namespace}  {rows:,} rows  {size:,} bytes")
+
+
+@store_app.command("drop")
+def store_drop(
+    namespace: Annotated[str, typer.Argument(help="As `store list` prints it, or its first digits.")],
+    store: Store = DEFAULT_STORE,
+    debug: Debug = False,
+) -> None:
+    """Removes the rows of a declaration that nobody reads any more."""
+    with ending(Failures(debug)):
+        from pipeline.stores.urls import drop_namespace, list_namespaces
+
+        there = list_namespaces(store)
+        found = [each for each in there if each.startswith(namespace)]
+        if len(found) != 1:
+            raise InputError(f"{namespace}: {len(found)} namespaces start so; there are: {', '.join(there) or 'none'}.")
+        drop_namespace(store, found[0])
+        typer.echo(f"dropped {found[0]}")
+
+
+@letters_app.command("list")
+def letters_list(
+    place: Annotated[str, typer.Argument(help="The directory.")] = DEFAULT_DEAD_LETTERS,
+    show: Annotated[int, typer.Option(help="How many to print in full.", min=0)] = 0,
+    debug: Debug = False,
+) -> None:
+    """Counts dead letters by source and reason."""
+    with ending(Failures(debug)):
+        from pipeline.dead_letters import LetterDirectory
+
+        directory = LetterDirectory(place)
+        for (source, reason), count in sorted(directory.counts().items()):
+            typer.echo(f"{source}  {reason}  {count:,}")
+        for letter, _ in zip(directory.read(), range(show), strict=False):
+            typer.echo(letter.to_json())
+
+
+@letters_app.command("replay")
+def letters_replay(
+    place: Annotated[str, typer.Argument(help="The directory.")] = DEFAULT_DEAD_LETTERS,
+    features: Features = DEFAULT_FEATURES,
+    overrides: Set = [],  # noqa: B006
+    store: Store = DEFAULT_STORE,
+    debug: Debug = False,
+) -> None:
+    """Gives what can be replayed to the store again, as it is declared now; what counts is removed."""
+    with ending(Failures(debug)):
+        declaration = load(features, overrides)
+        from pipeline.jobs.stream import stream
+        from pipeline.live.letters import letter_sources
+        from pipeline.live.place import Place
+
+        place_of_rows = Place(store, declaration.features_fingerprint)
+        counts = stream(declaration, letter_sources(declaration, place), place_of_rows, place)
+        typer.echo(json.dumps(dataclasses.asdict(counts)))

@@ -1,0 +1,59 @@
+"""The options that several commands have, each declared once."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from modules.spec import Declaration, InputError, load_declaration
+
+DEFAULT_FEATURES = Path("schema/taxi/features.yaml")
+DEFAULT_OUTPUT = Path("build")
+
+Features = Annotated[Path, typer.Option(help="The declaration.", metavar="FILE")]
+Set = Annotated[list[str], typer.Option("--set", help="Overrides a field: training.steps=200.", metavar="FIELD=VALUE")]
+Data = Annotated[str, typer.Option(help="Other data: file, directory, glob or pattern.", metavar="PATH")]
+Output = Annotated[Path, typer.Option(help="Where everything is written.", metavar="DIR")]
+AsJson = Annotated[bool, typer.Option("--json", help="Prints one JSON object on standard output.")]
+Debug = Annotated[bool, typer.Option(help="Shows the traceback of an error.")]
+Store = Annotated[
+    str,
+    typer.Option(
+        help="The online store: sqlite://PATH, redis://HOST:PORT/DB or bigtable://PROJECT/INSTANCE/TABLE.",
+        metavar="URL",
+    ),
+]
+DeadLetters = Annotated[
+    str, typer.Option(help="Where what does not count goes: a directory, or a topic's URL.", metavar="PLACE")
+]
+Events = Annotated[
+    list[str],
+    typer.Option(help="Recorded events, of a source: file, directory or glob.", metavar="[SOURCE=]PATH"),
+]
+
+DEFAULT_STORE = f"sqlite://{DEFAULT_OUTPUT}/online.db"
+DEFAULT_DEAD_LETTERS = f"{DEFAULT_OUTPUT}/dead_letters"
+
+
+def load(features: Path, overrides: list[str], data: str = "") -> Declaration:
+    """The declaration with its overrides; `--data` is one of them."""
+    return load_declaration(features, [*overrides, *([f"data={json.dumps(data)}"] if data else [])])
+
+
+def by_source(declaration: Declaration, given: list[str], option: str) -> dict[str, list[str]]:
+    """`SOURCE=PLACE` options by source; without `SOURCE=` it is for the only source.
+
+    Raises:
+      InputError: There is no such source, or several that it could be for.
+    """
+    sources = list(declaration.live.sources) if declaration.live else []
+    found: dict[str, list[str]] = {}
+    for each in given:
+        name, equals, place = each.partition("=")
+        if not equals or name not in sources:
+            if len(sources) != 1 or (equals and "/" not in name and "." not in name):
+                raise InputError(f"{option} {each}: accepted: SOURCE=PLACE with a source out of {', '.join(sources)}.")
+            name, place = sources[0], each
+        found.setdefault(name, []).append(place)
+    return found
