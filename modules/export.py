@@ -2,7 +2,8 @@
 
 - `serving_default`: raw features by name -> `score`. Each is of shape (batch,). An optional feature `x` has a second
   input, `x_present`, bool of shape (batch,), that marks it absent row by row; either may be left out. Without
-  `x_present` every given value counts; without `x` no row has one. No value stands for a missing one.
+  `x_present` every given value counts; without `x` no row has one. No value stands for a missing one. A live feature
+  may be left out: then all rows have what an unknown key has.
 - `serving_examples`: serialized `tf.Example`s, shape (batch,) -> `score`.
 - `transform_features`: raw features by name, as in `serving_default` -> the model's inputs.
 
@@ -18,7 +19,7 @@ import tensorflow as tf
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from modules.model import build_model
-from modules.raw_features import parse_spec, raw_dtype, to_sparse
+from modules.raw_features import live_default, parse_spec, raw_dtype, to_sparse
 from modules.spec import PRESENT_SUFFIX, Declaration
 from modules.spec.training import Training
 
@@ -74,7 +75,7 @@ def save(model: ServingModel, declaration: Declaration, directory: str) -> None:
 def _by_name(
     function: Callable[..., dict[str, tf.Tensor]], declaration: Declaration
 ) -> Callable[..., dict[str, tf.Tensor]]:
-    """A tf.function with one parameter a raw feature, those of optional features with an empty default at the end.
+    """A tf.function with one parameter a raw feature, those that may be left out with an empty default at the end.
 
     TensorFlow writes the defaults into the SignatureDef, from where a server takes what a request leaves out.
     """
@@ -83,6 +84,8 @@ def _by_name(
         if column.optional:
             optional.append((name, raw_dtype(column)))
             optional.append((name + PRESENT_SUFFIX, tf.bool))
+        elif name in declaration.live_features:
+            optional.append((name, raw_dtype(column)))
         else:
             required.append((name, raw_dtype(column)))
 
@@ -104,6 +107,12 @@ def _raw(features: dict[str, tf.Tensor], declaration: Declaration) -> Raw:
     raw: Raw = {}
     for name, column in declaration.features.items():
         values = features[name]
+        if (default := live_default(declaration, name)) is not None:
+            values = tf.cond(
+                tf.size(values) > 0,
+                lambda v=values: v,
+                lambda v=values, d=default: tf.fill([rows], tf.cast(d, v.dtype)),
+            )
         if not column.optional:
             raw[name] = _of_rows(name, values, rows)
             continue

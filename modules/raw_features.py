@@ -4,8 +4,10 @@ A required feature is a dense tensor of shape (batch,). An optional one is, in t
 `tf.Example`, a sparse tensor of dense shape (batch, 1): a value that is not there is not in it, whatever its bits.
 """
 
+import numpy as np
 import tensorflow as tf
 
+from modules.kernel.rounding import to_example
 from modules.spec import Column, Declaration
 
 _DTYPES = {"int": tf.int64, "bool": tf.int64, "float": tf.float32, "string": tf.string}
@@ -21,9 +23,18 @@ def parse_spec(declaration: Declaration) -> dict[str, tf.io.FixedLenFeature | tf
     return {
         name: tf.io.VarLenFeature(raw_dtype(column))
         if column.optional
-        else tf.io.FixedLenFeature([], raw_dtype(column))
+        else tf.io.FixedLenFeature([], raw_dtype(column), live_default(declaration, name))
         for name, column in declaration.features.items()
     }
+
+
+def live_default(declaration: Declaration, name: str) -> np.generic | None:
+    """What a live feature has where a request leaves it out: its value for an unknown key, rounded once; else None."""
+    feature = declaration.live_features.get(name)
+    if feature is None:
+        return None
+    full_width = np.array([feature.value_when_empty], np.int64 if feature.dtype == "int" else np.float64)
+    return to_example(full_width)[0]
 
 
 def to_sparse(values: tf.Tensor, present: tf.Tensor) -> tf.SparseTensor:

@@ -137,7 +137,8 @@ class _Gather:
             prefix = np.zeros((size, self._table.shape[1] + 1), np.int64)
             np.cumsum(self._table[row : row + size], axis=1, out=prefix[:, 1:])
             self._prefixes[taking, part] = prefix
-        total = prefix[:, self._stops] - prefix[:, self._starts]
+        total = prefix.take(self._stops, axis=1)
+        total -= prefix.take(self._starts, axis=1)
         if self._own is not None:
             total += self._own[row : row + size]
         carry(total)

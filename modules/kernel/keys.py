@@ -57,10 +57,25 @@ def code_keys(columns: Sequence[pa.Array]) -> tuple[np.ndarray, list[bytes]]:
         null |= pc.is_null(coded).to_numpy(zero_copy_only=False)
         inner = pc.fill_null(coded.indices.cast(pa.int64()), 0).to_numpy()
         values = coded.dictionary.to_pylist() or [0]
-        distinct, codes = np.unique(codes * len(values) + inner, return_inverse=True)
+        distinct, codes = _distinct(codes * len(values) + inner, max(len(dictionaries), 1) * len(values))
         dictionaries = [[*(dictionaries[at // len(values)] if dictionaries else []), values[at % len(values)]]
                         for at in distinct.tolist()]  # fmt: skip
-    used, compact = np.unique(codes[~null], return_inverse=True)
+    used, compact = _distinct(codes[~null], len(dictionaries))
     codes = np.full(len(codes), -1, np.int64)
     codes[~null] = compact
     return codes, [encode_key(dictionaries[at]) for at in used.tolist()]
+
+
+def _distinct(codes: np.ndarray, bound: int) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct codes, ascending, and which of them each is; int64, shapes (distinct,) and (codes,).
+
+    Args:
+      codes: int64, shape (codes,), not negative.
+      bound: Above all of them; where it is not large, they need not be sorted.
+    """
+    if bound > 4 * len(codes) + 1024:
+        distinct, inverse = np.unique(codes, return_inverse=True)
+        return distinct, inverse
+    found = np.zeros(bound, bool)
+    found[codes] = True
+    return np.flatnonzero(found), (np.cumsum(found) - 1)[codes]

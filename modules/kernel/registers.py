@@ -28,6 +28,18 @@ _LINEAR = np.array([0.0, *(REGISTERS * math.log(REGISTERS / empty) for empty in 
 """The estimate where so many registers are empty (linear counting)."""
 
 
+def hash_values(taking: Taking, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """The hashes of values, and which are taken in: not null, and of rows that meet the filter.
+
+    Returns:
+      uint64 and bool, shape (rows,) both.
+    """
+    assert taking.value is not None
+    values = columns[taking.value]
+    taken = meets(taking.filter, columns) & pc.is_valid(values).to_numpy(zero_copy_only=False)
+    return hash_columns([values])[0].view(np.uint64), taken
+
+
 def registers(
     entity: Entity, takings: Collection[Taking], columns: Columns, starts: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -40,10 +52,9 @@ def registers(
     for number, taking in enumerate(entity.counted):
         if taking not in takings:
             continue
-        assert taking.value is not None
-        values = columns[taking.value]
-        at = np.flatnonzero(meets(taking.filter, columns) & pc.is_valid(values).to_numpy(zero_copy_only=False))
-        hashes = hash_columns([values])[0][at].view(np.uint64)
+        hashes, taken = hash_values(taking, columns)
+        at = np.flatnonzero(taken)
+        hashes = hashes[at]
         index = (hashes >> np.uint64(64 - INDEX_BITS)).astype(np.int64)
         rest = (hashes & np.uint64((1 << _REST_BITS) - 1)).astype(np.float64)
         rank = _REST_BITS + 1 - np.frexp(rest)[1].astype(np.int64)
@@ -73,8 +84,8 @@ def estimate(ranks: np.ndarray) -> np.ndarray:
     """
     weights = (1 << (_REST_BITS + 1 - np.arange(_REST_BITS + 2, dtype=np.int64)))[ranks]
     low, high = (weights & 0xFFFFFF).sum(axis=1), (weights >> 24).sum(axis=1)
-    harmonic = np.array([(int(h) << 24) + int(lo) for h, lo in zip(high, low, strict=True)], np.float64)
-    raw = _ALPHA * REGISTERS * REGISTERS / np.maximum(harmonic / 2.0 ** (_REST_BITS + 1), 2.0**-64)
+    harmonic = (high * 2.0**24 + low) / 2.0 ** (_REST_BITS + 1)  # rounded once, by the addition
+    raw = _ALPHA * REGISTERS * REGISTERS / harmonic
     empty = (ranks == 0).sum(axis=1)
     linear = (raw <= 2.5 * REGISTERS) & (empty > 0)
     return np.rint(np.where(linear, _LINEAR[empty], raw)).astype(np.int64)

@@ -19,7 +19,7 @@ from modules.kernel import grid, registers
 from modules.kernel.cells import START, WIDTH, Owned, accumulate, add_up, concatenate, first_of_each
 from modules.kernel.hashing import hash_words
 from modules.kernel.plan import Entity
-from modules.kernel.take import Events
+from modules.kernel.take import Events, whole_numbers
 from modules.kernel.window import NEVER, Window, closed_slots
 
 TAKEN, DUPLICATE, CLOSED = range(3)
@@ -96,7 +96,7 @@ def merge(
     finest_cell = grid.finest([f.window for f in entity.exact]) if entity.exact else 1
     content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)[:, here]
     set_by, of_event = _registers(entity, events)
-    identities = np.stack([slots, *events.ids[:, here], _content(content, set_by, of_event, here)])
+    identities = np.stack([slots, *events.ids[:, here], _content(entity, events)[here]])
     known = concatenate(rows.identities, Owned(identities, whose))
     new, conflicting = _distinguish(known, len(rows.identities))
     taken = np.zeros(len(here), bool)
@@ -188,7 +188,8 @@ def encode(entity: Entity, rows: Rows, older: dict[int, bytes]) -> list[Encoded]
       older: The new `older` part of those that were folded, by index.
     """
     source = entity.source
-    rows.headers[:, _CELLS] = np.diff(rows.cells.bounds(len(rows)))
+    headers = rows.headers.astype(_WORD)
+    headers[:, _CELLS] = np.diff(rows.cells.bounds(len(rows)))
     life = max(entity.reach, source.lateness // source.tick + source.slack // source.tick + 2)
     return [
         Encoded(
@@ -199,7 +200,7 @@ def encode(entity: Entity, rows: Rows, older: dict[int, bytes]) -> list[Encoded]
         )
         for index, (header, c, r, ids) in enumerate(
             zip(
-                rows.headers.astype(_WORD, copy=False),
+                headers,
                 _split(rows.cells, len(rows)),
                 _split(rows.registers, len(rows)),
                 _split(rows.identities, len(rows)),
@@ -256,14 +257,15 @@ def _registers(entity: Entity, events: Events) -> tuple[np.ndarray, np.ndarray]:
     return registers.registers(entity, entity.counted, events.columns, events.slots // width * width, width)
 
 
-def _content(content: np.ndarray, set_by: np.ndarray, of_event: np.ndarray, here: np.ndarray) -> np.ndarray:
-    """64 bits of what was taken in of each event of `here`."""
-    words = [np.ascontiguousarray(row) for row in content[2:]]
-    if len(of_event):
-        mixed = np.zeros(max(int(here.max(initial=0)), int(of_event.max())) + 1, np.int64)
-        np.add.at(mixed, of_event, hash_words([np.ascontiguousarray(set_by[2])])[0])
-        words.append(mixed[here])
-    return hash_words(words)[0] if words else np.zeros(len(here), np.int64)
+def _content(entity: Entity, events: Events) -> np.ndarray:
+    """64 bits of what each event has taken in, whatever it is delivered with; int64, shape (events,)."""
+    words = [np.zeros(len(events), np.int64)]
+    for taking in entity.takings:
+        words.extend(word.astype(np.int64, copy=False) for word in whole_numbers(taking, events.columns))
+    for taking in entity.counted:
+        hashes, taken = registers.hash_values(taking, events.columns)
+        words.extend((np.where(taken, hashes.view(np.int64), 0), taken.astype(np.int64)))
+    return hash_words(words)[0]
 
 
 def _distinguish(known: Owned, before: int) -> tuple[np.ndarray, np.ndarray]:
@@ -272,15 +274,25 @@ def _distinguish(known: Owned, before: int) -> tuple[np.ndarray, np.ndarray]:
     Both are int64, counted from `before`.
     """
     _, high, low, content = known.table
-    order = np.lexsort((content, low, high, known.owners))
+    alike = _alike(high)  # ids are hashes, so that nearly all differ here
+    order = alike[np.lexsort((content[alike], low[alike], high[alike], known.owners[alike]))]
     same_id = ~first_of_each(known.owners[order], high[order], low[order])
     first = ~same_id | first_of_each(content[order])
     conflicting = same_id & first
     groups = np.cumsum(~same_id)
     conflict_groups = np.isin(groups, groups[conflicting])
-    new = order[first]
+    new = np.ones(len(high), bool)
+    new[order[~first]] = False
     others = order[first & conflict_groups]
-    return np.sort(new[new >= before]) - before, others[others >= before] - before
+    return np.flatnonzero(new[before:]), others[others >= before] - before
+
+
+def _alike(values: np.ndarray) -> np.ndarray:
+    """Which of the values are there more than once; int64, ascending."""
+    order = np.argsort(values)
+    same = ~first_of_each(values[order])
+    same[:-1] |= same[1:]
+    return np.sort(order[same])
 
 
 def _split(part: Owned, owners: int) -> list[np.ndarray]:
@@ -323,6 +335,8 @@ def _decode_older(entity: Entity, older: Sequence[bytes]) -> tuple[Owned, Owned]
 
 def _table(parts: Sequence[np.ndarray], height: int) -> Owned:
     """Columns of int64, one after the other, as a table with their owners."""
+    if any(len(part) % height for part in parts):
+        raise ValueError("a stored row is damaged, or of another declaration: its length does not suit its layout")
     counts = np.array([len(part) // height for part in parts], np.int64)
     words = np.concatenate(parts) if len(parts) else np.empty(0, np.int64)
     return Owned(np.ascontiguousarray(words.reshape(-1, height).T), np.repeat(np.arange(len(parts)), counts))
@@ -342,7 +356,7 @@ def history(entity: Entity, events: Events, owners: np.ndarray) -> tuple[Owned, 
     here = np.flatnonzero(owners >= 0)
     content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)[:, here]
     set_by, of_event = _registers(entity, events)
-    identities = np.stack([events.slots[here], *events.ids[:, here], _content(content, set_by, of_event, here)])
+    identities = np.stack([events.slots[here], *events.ids[:, here], _content(entity, events)[here]])
     new, _ = _distinguish(Owned(identities, owners[here]), 0)
     kept = np.zeros(len(events), bool)
     kept[here[new]] = True

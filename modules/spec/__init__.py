@@ -1,8 +1,9 @@
 """The words of a declaration, and the way in: `load_declaration`."""
 
 from modules.spec.columns import Column
+from modules.spec.condition import Condition
 from modules.spec.declaration import PRESENT_SUFFIX, ROW_ID, Declaration
-from modules.spec.duration import micros
+from modules.spec.duration import micros, written
 from modules.spec.errors import (
     AnomalyError,
     BusyError,
@@ -15,8 +16,11 @@ from modules.spec.errors import (
     StoreUnavailable,
     TwinbeamError,
 )
-from modules.spec.live import Condition, Live, LiveFeature, Source, Taken
+from modules.spec.live import Live
+from modules.spec.live_feature import LiveFeature
+from modules.spec.source import Source
 from modules.spec.split import EVAL, SPLITS, TRAIN, VALIDATION
+from modules.spec.taken import Taken
 from modules.spec.typed import Typed
 from modules.spec.yaml_file import load_declaration
 
@@ -47,4 +51,5 @@ __all__ = [
     "Typed",
     "load_declaration",
     "micros",
+    "written",
 ]

@@ -4,14 +4,27 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from modules.spec.field_error import FieldError
 from modules.spec.transforms import NUMERIC, Bucketise, Fill, Hash, Identity, Missing, OneHot, Transform, Vocabulary
-from modules.spec.typed import Typed
+from modules.spec.typed import ColumnType, Typed
 
 Role = Literal["feature", "key", "time", "label", "id", "ignored"]
 
 _FILL_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "string": (str,), "bool": (bool,)}
-_FILL_LIMITS = {"int": 2**63 - 1, "float": 3.4028234663852886e38, "bool": 1}
+FILL_LIMITS = {"int": 2**63 - 1, "float": 3.4028234663852886e38, "bool": 1}
 """What int64 and float32 hold."""
+
+
+def check_transform(kind: ColumnType, transform: Transform) -> None:
+    """Checks a transform against the type that it is given.
+
+    Raises:
+      FieldError: It does not suit it.
+    """
+    if kind == "string" and not isinstance(transform, (Vocabulary, Hash)):
+        raise FieldError(f"vocabulary or hash for a string, not {transform.name}")
+    if kind == "float" and isinstance(transform, (Vocabulary, Hash, Identity, OneHot)):
+        raise FieldError(f"scale, log, passthrough or bucketise for a float, not {transform.name}")
 
 
 class Column(Typed):
@@ -43,11 +56,8 @@ class Column(Typed):
             raise ValueError("a feature of type int, float, string or bool; derive a number from the timestamp first")
         if self.transform is None:
             raise ValueError("a transform, such as {name: scale}, because the role is feature")
+        check_transform(self.type, self.transform)
         kind = self.transform.name
-        if self.type == "string" and not isinstance(self.transform, (Vocabulary, Hash)):
-            raise ValueError(f"vocabulary or hash for a string, not {kind}")
-        if self.type == "float" and isinstance(self.transform, (Vocabulary, Hash, Identity, OneHot)):
-            raise ValueError(f"scale, log, passthrough or bucketise for a float, not {kind}")
         if self.missing == "mean" and not isinstance(self.transform, (*NUMERIC, Bucketise)):
             raise ValueError(f"missing: mean only with scale, log, passthrough or bucketise, not {kind}")
         if self.missing == "own_category" and isinstance(self.transform, NUMERIC):
@@ -58,8 +68,8 @@ class Column(Typed):
             value, allowed = self.missing.fill, _FILL_TYPES[self.type]
             if not isinstance(value, allowed) or (isinstance(value, bool) and self.type != "bool"):
                 raise ValueError(f"a fill of the column's type, {self.type}, not {value!r}")
-            if isinstance(value, (int, float)) and abs(value) > _FILL_LIMITS[self.type]:
-                raise ValueError(f"a fill whose size is at most {_FILL_LIMITS[self.type]}, not {value!r}")
+            if isinstance(value, (int, float)) and abs(value) > FILL_LIMITS[self.type]:
+                raise ValueError(f"a fill whose size is at most {FILL_LIMITS[self.type]}, not {value!r}")
 
     @property
     def becomes_float32(self) -> bool:

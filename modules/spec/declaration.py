@@ -8,9 +8,11 @@ from pydantic import Field, model_validator
 
 from modules.spec.columns import Column
 from modules.spec.evaluation import Evaluation, Threshold
+from modules.spec.field_error import FieldError, within
 from modules.spec.frozen import Frozen
 from modules.spec.label import Label
-from modules.spec.live import Live, LiveFeature
+from modules.spec.live import Live, check_name
+from modules.spec.live_feature import LiveFeature
 from modules.spec.split import Split
 from modules.spec.training import Training, Tuning
 
@@ -50,8 +52,8 @@ class Declaration(Frozen):
     def _consistent(self) -> Self:
         self._check_roles()
         self._check_label()
-        self._check_names()
         self._check_live()
+        self._check_names()
         for what, name in [("split.key", self.split.key), *(("evaluation.slices", s) for s in self.evaluation.slices)]:
             if name is not None and (name not in self.columns or self.columns[name].role not in ("feature", "key")):
                 raise ValueError(f"for {what} a column with role: feature or key, not {name!r}")
@@ -86,12 +88,18 @@ class Declaration(Frozen):
     def _check_live(self) -> None:
         if self.live is None:
             return
-        if self.time is None:
-            raise ValueError("a column with role: time, because live features are computed as of it")
-        self.live.check(self.columns)
-        for name in self.live.features:
-            if name in self.columns:
-                raise ValueError(f"another name for live.features.{name}, which is a column")
+        taken = {ROW_ID: "the row's identity", self.label.name: "the label"}
+        taken |= dict.fromkeys(self.columns, "a column")
+        taken |= {name + PRESENT_SUFFIX: f"the presence of {name}" for name in self.features}
+        with within("live"):
+            if self.time is None:
+                raise FieldError("a column with role: time beside it, because live features are computed as of it")
+            for name in self.live.features:
+                with within("features", name):
+                    check_name(name, "names a model input")
+                    if name in taken:
+                        raise FieldError(f"another name than {name}, which is {taken[name]}")
+            self.live.check(self.columns)
 
     def _check_label(self) -> None:
         label = self.label
@@ -123,7 +131,7 @@ class Declaration(Frozen):
         own = {name: column for name, column in self.columns.items() if column.role == "feature"}
         return own | {name: feature.column for name, feature in self.live_features.items()}
 
-    @cached_property
+    @property
     def live_features(self) -> dict[str, LiveFeature]:
         """The live features, in the order of their declaration; empty without any."""
         return self.live.features if self.live else {}
@@ -131,7 +139,7 @@ class Declaration(Frozen):
     @cached_property
     def features_fingerprint(self) -> str:
         """The fingerprint of the live features (`Live.fingerprint`); empty without any."""
-        return self.live.fingerprint(self.columns) if self.live else ""
+        return self.live.fingerprint(self.dataset, self.columns) if self.live else ""
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -151,7 +159,8 @@ class Declaration(Frozen):
     def only(self, *sections: str) -> Self:
         """A copy in which `data`, `spans`, `training`, `tuning` and `evaluation` hold nothing unless they are named.
 
-        A component is given the sections that it reads, so that an edit of another does not run it again.
+        A component is given the sections that it reads, so that an edit of another does not run it again. Of `live`,
+        unless it is named, only what makes the features of the examples is left (`Live.without_operation`).
         """
         nothing = {
             "data": "",
@@ -159,6 +168,7 @@ class Declaration(Frozen):
             "training": Training(),
             "tuning": Tuning(),
             "evaluation": Evaluation(thresholds={"auc": Threshold(at_least=0.0)}),
+            "live": self.live and self.live.without_operation(),
         }
         return self.model_copy(update={name: value for name, value in nothing.items() if name not in sections})
 

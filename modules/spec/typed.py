@@ -1,13 +1,26 @@
 """The type of a column, of rows or of events, and how its times are read."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
+from modules.spec.field_error import FieldError
 from modules.spec.frozen import Frozen
 
 ColumnType = Literal["int", "float", "string", "bool", "timestamp"]
+COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
+
+
+def _each_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("each column once")
+    return names
+
+
+ColumnNames = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
+"""Names of columns, at least one."""
 
 
 class Typed(Frozen):
@@ -44,3 +57,16 @@ class Typed(Frozen):
     def becomes_float32(self) -> bool:
         """Whether the examples hold the column as float32, so that a value must fit there."""
         return False
+
+
+def type_of(name: str, columns: Mapping[str, Typed], *accepted: ColumnType, which: str = "") -> ColumnType:
+    """The type of one of these columns.
+
+    Raises:
+      FieldError: There is no such column, or its type is not accepted.
+    """
+    if name in columns and (kind := columns[name].type) in accepted:
+        return kind
+    listed = ", ".join(column for column, typed in columns.items() if typed.type in accepted) or "there is none"
+    types = f"{', '.join(accepted[:-1])} or {accepted[-1]}" if accepted[1:] else accepted[0]
+    raise FieldError(f"a column of type {types}{which}: {listed}")

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from modules.spec.declaration import Declaration
 from modules.spec.errors import DeclarationError
+from modules.spec.field_error import FieldError
 from modules.spec.transforms import TRANSFORM_NAMES
 
 Location = tuple[str | int, ...]
@@ -19,6 +20,8 @@ Location = tuple[str | int, ...]
 _YAML_WORDS = {"dict_type": "a mapping", "tuple_type": "a list", "string_type": "text (put quotes around it)"}
 """What pydantic calls otherwise."""
 
+_NOTHING = object()
+"""Stands for a field that is not given."""
 
 _TAG = "tag:yaml.org,2002:"
 
@@ -154,6 +157,11 @@ def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str
     accepted: dict[tuple[str, str, str], list[str]] = {}
     for detail in errors:
         location, value = _locate(detail["loc"], data)
+        cause = detail.get("ctx", {}).get("error")
+        for step in cause.location if isinstance(cause, FieldError) else ():
+            location, value = (*location, step), _inner(value, step)
+        if detail["type"] == "too_short" and value:  # its entries are refused, each by itself
+            continue
         known = location
         while known not in origins:
             known = known[:-1]
@@ -184,6 +192,8 @@ def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any) -> t
         message = "{" + ", ".join(f"{field}: VALUE" for field in model.get("required", model["properties"])) + "}"
     elif kind == "string_pattern_mismatch":
         message = f"text that matches {detail['ctx']['pattern']}"
+    elif kind == "too_short":
+        message = "at least one entry"
     elif kind in _YAML_WORDS:
         message = _YAML_WORDS[kind]
     return f"read {_short(value)}", message
@@ -197,6 +207,13 @@ def _locate(steps: tuple[Any, ...], data: Any) -> tuple[Location, Any]:
             data = data[step]
             location.append(step)
     return tuple(location), data
+
+
+def _inner(value: Any, step: str | int) -> Any:
+    """A field's value; `_NOTHING` if it is not given."""
+    if isinstance(value, dict):
+        return value.get(step, _NOTHING)
+    return value[step] if isinstance(value, list) and isinstance(step, int) else _NOTHING
 
 
 def _fields_at(location: Location, data: Any) -> list[str]:
@@ -223,5 +240,7 @@ def _fields_at(location: Location, data: Any) -> list[str]:
 
 
 def _short(value: Any) -> str:
+    if value is _NOTHING:
+        return "nothing"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 80 else text[:77] + "..."

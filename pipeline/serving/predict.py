@@ -22,7 +22,8 @@ def predict(model: Path, text: str) -> list[float]:
 
     Args:
       model: The directory of a version.
-      text: A JSON object, or an array of them: features by name. An optional feature may be left out or null.
+      text: A JSON object, or an array of them: features by name. An optional feature may be left out or null; a
+        live one too, if it is in all rows, and then has the value of an unknown key.
 
     Raises:
       InputError: It is not that.
@@ -39,7 +40,13 @@ def predict(model: Path, text: str) -> list[float]:
     if not rows or not all(isinstance(row, dict) for row in rows):
         raise InputError('--json: accepted: an object such as {"fare": 12.5}, or an array of objects.')
     scoring = ScoringModel(str(model))
-    columns = {name: _column(name, rows, scoring.features[name], name in scoring.required) for name in scoring.features}
+    live = scoring.features.keys() - scoring.required - scoring.optional
+    left_out = {name for name in live if all(row.get(name) is None for row in rows)}
+    columns = {
+        name: _column(name, rows, dtype, name not in scoring.optional)
+        for name, dtype in scoring.features.items()
+        if name not in left_out
+    }
     for number, row in enumerate(rows, start=1):
         if unknown := sorted(row.keys() - scoring.features.keys()):
             raise InputError(

@@ -1,8 +1,11 @@
 """A SavedModel's `serving_default`, called with columns: what a row lacks is marked absent."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from modules.spec import PRESENT_SUFFIX
 
@@ -14,11 +17,18 @@ class ScoringModel:
         self._loaded = tf.saved_model.load(directory)
         self._signature = self._loaded.signatures["serving_default"]
         self._inputs = self._signature.structured_input_signature[1]
+        graph = saved_model_pb2.SavedModel.FromString(Path(directory, "saved_model.pb").read_bytes()).meta_graphs[0]
+        self._may_be_left_out = set(graph.signature_def["serving_default"].defaults)
 
     @property
     def required(self) -> set[str]:
         """Features that every row must have."""
-        return {name for name in self.features if name + PRESENT_SUFFIX not in self._inputs}
+        return self.features.keys() - self._may_be_left_out
+
+    @property
+    def optional(self) -> set[str]:
+        """Features that some rows may have, and others lack; live ones are there for all rows or for none."""
+        return {name for name in self.features if name + PRESENT_SUFFIX in self._inputs}
 
     @property
     def features(self) -> dict[str, tf.DType]:
@@ -31,14 +41,14 @@ class ScoringModel:
     def score(self, features: dict[str, pa.Array]) -> tf.Tensor:
         """The scores, float32 of shape (rows,), of columns with nulls where a row has no value.
 
-        Columns that the model does not know are left aside; an optional feature may be left out.
+        Columns that the model does not know are left aside; an optional or a live feature may be left out.
         """
         inputs = {name: tf.constant([], spec.dtype) for name, spec in self._inputs.items()}
         for name, dtype in self.features.items():
             if name in features:
                 values = features[name]
                 inputs[name] = _tensor(values, dtype)
-                if name not in self.required:
+                if name in self.optional:
                     inputs[name + PRESENT_SUFFIX] = tf.constant(values.is_valid().to_numpy(zero_copy_only=False))
         return self._signature(**inputs)["score"]
 
