@@ -31,7 +31,7 @@ def _source(declaration: Declaration, live: Live, name: str) -> Source:
     source = live.sources[name]
     tick = micros(live.tick)
     mine = [feature for feature in live.features.values() if feature.source == name]
-    takings = [_taking(taken) for feature in mine for taken in (feature, feature.over) if taken]
+    takings = [_taking(taken) for feature in mine for taken in feature.takes]
     return Source(
         name=name,
         tick=tick,

@@ -51,7 +51,26 @@ def accept(
         elif feature.name != ROW_ID:
             feature.presence.CopyFrom(schema_pb2.FeaturePresence(min_count=1))
             feature.ClearField("shape")
-    return schema
+    return without_live_features(schema, declaration)
+
+
+def with_live_features(schema: schema_pb2.Schema, declaration: Declaration) -> schema_pb2.Schema:
+    """The schema and what the declaration says of its live features: each is there in every row."""
+    whole = without_live_features(schema, declaration)
+    for name, live in declaration.live_features.items():
+        kind = schema_pb2.INT if live.dtype == "int" else schema_pb2.FLOAT
+        feature = whole.feature.add(name=name, type=kind, shape=schema_pb2.FixedShape())
+        feature.presence.min_fraction, feature.presence.min_count = 1.0, 1
+    return whole
+
+
+def without_live_features(schema: schema_pb2.Schema, declaration: Declaration) -> schema_pb2.Schema:
+    """The schema of the data's own columns."""
+    own = schema_pb2.Schema()
+    own.CopyFrom(schema)
+    del own.feature[:]
+    own.feature.extend(feature for feature in schema.feature if feature.name not in declaration.live_features)
+    return own
 
 
 def write_schema(schema: schema_pb2.Schema, path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from modules.spec import Declaration, DeclarationError
 from pipeline.ingest.files import InputFile, find_files
+from pipeline.live.history import event_files
 from pipeline.orchestration.digests import code_digest, content_digest, digest
 from pipeline.results.record import ComponentRecord, RunRecord
 from pipeline.serving.versions import remove_old, versions
@@ -87,9 +89,11 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
     from pipeline.report.report import write_report
     from pipeline.results import figures
 
-    curated_schema.read_schema(settings.schema_file)  # says where it is wrong, and TFX does not
+    schema = curated_schema.read_schema(settings.schema_file)  # says where it is wrong, and TFX does not
+    whole_schema = Path(tempfile.gettempdir(), "schema.pbtxt")
+    curated_schema.write_schema(curated_schema.with_live_features(schema, declaration), whole_schema)
     run_id = _now()
-    pipeline = training_pipeline(_inputs(settings, found, run_id), _place(settings))
+    pipeline = training_pipeline(_inputs(settings, found, run_id, whole_schema), _place(settings))
     components, outputs = _execute(pipeline, run_id, progress)
     version = figures.pushed_version(outputs["Pusher"])
     record = RunRecord(
@@ -130,7 +134,9 @@ def accept_schema(settings: RunSettings, progress: Progress) -> list[tuple[str, 
 
     before = curated_schema.read_schema(settings.schema_file)
     run_id = _now()
-    _, outputs = _execute(data_pipeline(_inputs(settings, found, run_id), _place(settings)), run_id, progress)
+    _, outputs = _execute(
+        data_pipeline(_inputs(settings, found, run_id, settings.schema_file), _place(settings)), run_id, progress
+    )
     after = curated_schema.accept(before, figures.statistics(outputs["StatisticsGen"]), settings.declaration)
     curated_schema.write_schema(after, settings.schema_file)
     return curated_schema.differences(before, after)
@@ -141,6 +147,7 @@ class _Found:
     """What a run is made of, beside its settings."""
 
     files: list[InputFile]
+    events: list[tuple[str, InputFile]]
     schema: str
     content: str
     code: str
@@ -150,25 +157,27 @@ class _Found:
 def _look(settings: RunSettings) -> _Found:
     declaration = settings.declaration
     files = find_files(declaration.data, declaration.spans)
-    content, code = content_digest(file.path for file in files), code_digest()
+    events = event_files(declaration, {}) if declaration.live else []
+    content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
     sections = declaration.only("training", "tuning", "evaluation").model_dump_json()
-    return _Found(files, schema, content, code, digest([sections, schema, content, code, str(settings.trials)]))
+    return _Found(files, events, schema, content, code, digest([sections, schema, content, code, str(settings.trials)]))
 
 
 def _now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
 
 
-def _inputs(settings: RunSettings, found: _Found, run_id: str) -> PipelineInputs:
+def _inputs(settings: RunSettings, found: _Found, run_id: str, schema_file: Path) -> PipelineInputs:
     from pipeline.orchestration.pipeline import PipelineInputs
 
     declaration = settings.declaration
     return PipelineInputs(
         declaration=declaration,
-        schema_file=settings.schema_file.absolute(),
+        schema_file=schema_file.absolute(),
         schema=found.schema,
         files=found.files,
+        events=found.events,
         content=found.content,
         code=found.code,
         trials=settings.trials,

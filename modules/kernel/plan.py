@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-from modules.kernel.window import Window
+import numpy as np
+
+from modules.kernel.window import Window, Windows
 
 Part = Literal["count", "sum", "squares", "min", "max", "last"]
 PART_SIZES: dict[Part, int] = {"count": 1, "sum": 2, "squares": 4, "min": 1, "max": 1, "last": 2}
 """How many int64 each accumulator takes."""
+ADDITIVE = ("count", "sum", "squares")
+"""Those of which the difference of two prefix sums is that of a window; in a layout they come first."""
 PARTS: dict[str, tuple[Part, ...]] = {
     "count": ("count",),
     "sum": ("count", "sum"),
@@ -64,6 +68,44 @@ class Feature:
         return int if self.aggregation in ("count", "approx_distinct") else float
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Family:
+    """Features that differ in nothing but name, window and default, so that they are computed at once."""
+
+    features: tuple[Feature, ...]
+    windows: np.ndarray
+    """int64, shape (features,): which of the `Families.windows` each has."""
+    defaults: np.ndarray
+    """float64, shape (features, 1)."""
+
+    @property
+    def one(self) -> Feature:
+        """One of them, for what they have in common."""
+        return self.features[0]
+
+
+class Families:
+    """Features that are computed from the same table, by what they have in common."""
+
+    def __init__(self, features: Sequence[Feature]) -> None:
+        numbers = {window: number for number, window in enumerate(dict.fromkeys(f.window for f in features))}
+        groups: dict[Feature, list[Feature]] = {}
+        for feature in features:
+            groups.setdefault(dataclasses.replace(feature, name="", window=features[0].window, default=0), []).append(
+                feature
+            )
+        self.windows = Windows(list(numbers))
+        """The distinct windows."""
+        self.members = tuple(
+            Family(
+                tuple(group),
+                np.array([numbers[feature.window] for feature in group]),
+                np.array([[feature.default] for feature in group], np.float64),
+            )
+            for group in groups.values()
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Source:
     """A stream of events; times in microseconds."""
@@ -105,6 +147,16 @@ class Entity:
     def distinct(self) -> tuple[Feature, ...]:
         """The features that are computed from registers."""
         return tuple(feature for feature in self.features if feature.aggregation == "approx_distinct")
+
+    @cached_property
+    def exact_families(self) -> Families:
+        """`exact`, by what is computed at once."""
+        return Families(self.exact)
+
+    @cached_property
+    def distinct_families(self) -> Families:
+        """`distinct`, by what is computed at once."""
+        return Families(self.distinct)
 
     @cached_property
     def layout(self) -> dict[Taking, dict[Part, int]]:

@@ -56,7 +56,8 @@ class Merged:
     outcomes: np.ndarray
     """int8, shape (events,)."""
     conflicts: np.ndarray
-    """int64: the events whose id another event of the row has with other content; both count."""
+    """int64: the events whose id another event of the row has with other content; both count. Those merged before are
+    among them, lest a writer that is killed before it reports them never does."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +125,7 @@ def merge(
         registers.join(concatenate(rows.registers, Owned(set_by[:, marks], owners[of_event[marks]]))),
         open_ids.where(order),
     )
-    return Merged(merged, outcomes, here[np.intersect1d(conflicting, np.flatnonzero(taken))])
+    return Merged(merged, outcomes, here[np.intersect1d(conflicting, np.flatnonzero(fate != CLOSED))])
 
 
 def due(rows: Rows) -> np.ndarray:
@@ -232,7 +233,7 @@ def decode(entity: Entity, stored: Sequence[tuple[bytes, bytes] | None]) -> tupl
 
 def _sorted(part: Owned) -> Owned:
     """By owner; older cells all start before recent ones."""
-    if len(part) == 0 or part.owners[0] == part.owners[-1] == part.owners.max():
+    if (part.owners[1:] >= part.owners[:-1]).all():
         return part
     return part.where(np.argsort(part.owners, kind="stable"))
 
@@ -283,7 +284,7 @@ def _distinguish(known: Owned, before: int) -> tuple[np.ndarray, np.ndarray]:
     conflict_groups = np.isin(groups, groups[conflicting])
     new = np.ones(len(high), bool)
     new[order[~first]] = False
-    others = order[first & conflict_groups]
+    others = order[conflict_groups]
     return np.flatnonzero(new[before:]), others[others >= before] - before
 
 

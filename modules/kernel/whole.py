@@ -47,7 +47,7 @@ def small(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     fits = (numbers[1] >= -(1 << 23)) & (numbers[1] < 1 << 23)
     for limb in numbers[2:]:
         fits &= limb == 0
-    return np.where(fits, (numbers[1] << LIMB) + numbers[0], 0), fits
+    return ((numbers[1] << LIMB) + numbers[0]) * fits, fits
 
 
 def divide(
@@ -56,17 +56,17 @@ def divide(
     """Quotients of whole numbers, correctly rounded; float64, shape (n,).
 
     Args:
-      dividend: int64 or float64, shape (n,); whole and exact where `fits`.
-      divisor: Likewise, not 0.
+      dividend: int64, shape (n,); exact where `fits`.
+      divisor: Likewise; nowhere 0.
       fits: bool, shape (n,): where both are below 2^53 in size, so that float64 divides them with one rounding.
       exact: Dividend and divisor at an index in full, for the others.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        quotients = dividend.astype(np.float64) / divisor.astype(np.float64)
-    for index in np.flatnonzero(~fits).tolist():
+    quotients: np.ndarray = dividend / divisor
+    for index in () if fits.all() else np.flatnonzero(~fits).tolist():
         large, by = exact(index)
         try:
             quotients[index] = large / by
         except OverflowError:
             quotients[index] = math.inf if (large > 0) == (by > 0) else -math.inf
-    return quotients + 0.0  # no -0.0
+    quotients += 0.0  # no -0.0
+    return quotients

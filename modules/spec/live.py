@@ -67,6 +67,15 @@ class Live(Frozen):
             return own
         return {name: Typed(**column.model_dump(include=set(Typed.model_fields))) for name, column in dataset.items()}
 
+    def read_columns(self, source: str, dataset: Mapping[str, Column]) -> dict[str, Typed]:
+        """Those of the columns of a source's events that are read: times, ids, keys, values and filters."""
+        declared, own = self.sources[source], self.columns(source, dataset)
+        read = {declared.time, declared.ingest_time, *(own if declared.id is None else declared.id)}
+        for feature in self.features.values():
+            if feature.source == source:
+                read.update(feature.key, *(taken.reads for taken in feature.takes))
+        return {name: typed for name, typed in own.items() if name in read}
+
     def may_lag(self, feature: str) -> int | None:
         """How far the stream may lag so that a feature has its value of training, in microseconds; None: not at all."""
         declared = self.features[feature]
@@ -88,15 +97,15 @@ class Live(Frozen):
     def fingerprint(self, dataset: str, columns: Mapping[str, Column]) -> str:
         """sha256 of what online rows depend on: dataset, tick, sources, keys and features; 64 hexadecimal digits.
 
-        Descriptions, defaults, transforms, places, slack and lookback do not enter, nor how the dataset's columns are
-        used.
+        Descriptions, defaults, transforms, places, slack and lookback do not enter, nor the roles of the dataset's
+        columns, nor columns that are not read.
         """
         tick = micros(self.tick)
         meaning: dict[str, Any] = {"semantics": SEMANTICS, "dataset": dataset, "tick": tick}
         meaning["sources"] = {
             name: source.model_dump(include={"time", "ingest_time", "id"})
             | {"lateness": micros(source.lateness), "ahead": micros(source.ahead)}
-            | {"columns": {column: typed.model_dump() for column, typed in self.columns(name, columns).items()}}
+            | {"columns": {column: typed.model_dump() for column, typed in self.read_columns(name, columns).items()}}
             for name, source in self.sources.items()
         }
         meaning["features"] = {

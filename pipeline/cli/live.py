@@ -1,10 +1,8 @@
 """The commands around the online store: stream, bootstrap, read, replay, store, deadletters."""
 
-import contextlib
 import dataclasses
 import datetime
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from modules.spec import InputError
-from pipeline.cli.failures import Failures, ending
+from modules.spec import Declaration, InputError, OutputError
+from pipeline.cli.failures import INTERRUPTED, Failures, ending
+from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import (
     DEFAULT_DEAD_LETTERS,
     DEFAULT_FEATURES,
@@ -45,12 +44,21 @@ Sources = Annotated[
 ]
 
 
-@contextlib.contextmanager
-def _made_for(store: str) -> Iterator[None]:
-    """Makes the directory of a SQLite file."""
+def _make_directory(store: str) -> None:
+    """Makes the directory of a SQLite file; that of the default store is made by a run, which need not have been."""
     if store.startswith("sqlite://"):
-        Path(store.removeprefix("sqlite://")).parent.mkdir(parents=True, exist_ok=True)
-    yield
+        directory = Path(store.removeprefix("sqlite://")).parent
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{directory}: cannot be made: {error.strerror}. Name another --store.") from None
+
+
+def _one_each(declaration: Declaration, given: list[str], option: str) -> dict[str, str]:
+    found = by_source(declaration, given, option)
+    if several := [source for source, places in found.items() if len(places) > 1]:
+        raise InputError(f"{option}: {several[0]} is there {len(found[several[0]])} times. Leave one.")
+    return {source: places[0] for source, places in found.items()}
 
 
 @app.command("stream")
@@ -67,14 +75,14 @@ def stream_command(
     debug: Debug = False,
 ) -> None:
     """Keeps the online store fresh from the streams, until they end or SIGTERM drains it."""
-    with ending(Failures(debug)), _made_for(store):
+    with ending(Failures(debug)):
         declaration = load(features, overrides)
+        _make_directory(store)
         from pipeline.jobs.stream import sources_of, stream
         from pipeline.live.metrics_server import metrics_server
         from pipeline.live.place import Place
 
-        urls = {name: places[0] for name, places in by_source(declaration, sources, "--source").items()}
-        opened = sources_of(declaration, urls)
+        opened = sources_of(declaration, _one_each(declaration, sources, "--source"))
         with metrics_server(metrics_port) as port:
             if port:
                 typer.echo(f"metrics on http://127.0.0.1:{port}/metrics", err=True)
@@ -94,15 +102,22 @@ def bootstrap_command(
     debug: Debug = False,
 ) -> None:
     """Fills a store with history, for a stream to go on from."""
-    with ending(Failures(debug)), _made_for(store):
+    with ending(Failures(debug)):
         declaration = load(features, overrides)
+        _make_directory(store)
         from pipeline.jobs.bootstrap import bootstrap
         from pipeline.live.place import Place
 
-        paths = {name: places[0] for name, places in by_source(declaration, events, "--events").items()}
+        paths = _one_each(declaration, events, "--events")
         place = Place(store, declaration.features_fingerprint)
-        counts = bootstrap(declaration, paths, _micros(until) if until else None, place, dead_letters)
+        with interrupt_ends(_interrupted):
+            counts = bootstrap(declaration, paths, _micros(until) if until else None, place, dead_letters)
         typer.echo(json.dumps(dataclasses.asdict(counts)))
+
+
+def _interrupted() -> int:
+    typer.echo("interrupted; start it again, and it goes on where it was.", err=True)
+    return INTERRUPTED
 
 
 def _micros(text: str) -> int:
@@ -248,5 +263,6 @@ def letters_replay(
         from pipeline.live.place import Place
 
         place_of_rows = Place(store, declaration.features_fingerprint)
-        counts = stream(declaration, letter_sources(declaration, place), place_of_rows, place)
+        with interrupt_ends(_interrupted):
+            counts = stream(declaration, letter_sources(declaration, place), place_of_rows, place)
         typer.echo(json.dumps(dataclasses.asdict(counts)))

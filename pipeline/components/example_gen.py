@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from modules.spec import EVAL, SPLITS, TRAIN, Declaration, InputError
 from pipeline.ingest.files import InputFile
 from pipeline.ingest.ingest import Ingest, Summary
 from pipeline.ingest.problems import Problem
+from pipeline.jobs.backfill import check as check_account
+from pipeline.jobs.backfill import shards_for
+from pipeline.live.account import Account
+from pipeline.live.backfill import Backfill
 
 SUMMARY_FILE = "summary.json"
 """In the examples' directory: rows and positives by split, and nulls by column."""
@@ -25,6 +30,7 @@ SUMMARY_FILE = "summary.json"
 class ExampleGenSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "files": component_spec.ExecutionParameter(type=str),
+        "events": component_spec.ExecutionParameter(type=str),
         "content": component_spec.ExecutionParameter(type=str),
         "declaration": component_spec.ExecutionParameter(type=str),
     }
@@ -34,23 +40,51 @@ class ExampleGenSpec(component_spec.ComponentSpec):
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Runs `Ingest`; nothing is published unless every row is good."""
+    """Runs `Backfill` and `Ingest`; nothing is published unless every row is good."""
 
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         declaration = Declaration.model_validate_json(exec_properties["declaration"])
         files = [InputFile(**file) for file in json.loads(exec_properties["files"])]
+        events = [(source, InputFile(**file)) for source, file in json.loads(exec_properties["events"])]
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        summary_file = Path(examples.uri, SUMMARY_FILE)
+        with tempfile.TemporaryDirectory(dir=examples.uri, prefix=".live-") as live:
+            account = self._backfill(declaration, events, files, Path(live)) if declaration.live else Account()
+            sound = declaration.live is not None and not account.refused
+            summary_file = Path(examples.uri, SUMMARY_FILE)
+            with self._make_beam_pipeline() as pipeline:
+                _ = (
+                    pipeline
+                    | "Ingest" >> Ingest(files, declaration, examples.uri, str(Path(live, "values")) if sound else None)
+                    | "WriteSummary" >> beam.Map(lambda summary: write_summary(summary, account, summary_file))
+                )
+        check(read_summary(examples.uri), declaration)
+        if account.refused:
+            check_account(account)
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_PARQUET)
+
+    def _backfill(
+        self, declaration: Declaration, events: list[tuple[str, InputFile]], files: list[InputFile], live: Path
+    ) -> Account:
+        """The live features of the files' rows, below `live`; and what became of the events."""
+        report, scratch, values = live / "account.json", live / "pieces", live / "values"
+        for directory in (scratch, values):
+            directory.mkdir()
+        shards = shards_for([*(file for _, file in events), *files])
         with self._make_beam_pipeline() as pipeline:
             _ = (
                 pipeline
-                | "Ingest" >> Ingest(files, declaration, examples.uri)
-                | "WriteSummary"
-                >> beam.Map(lambda summary: summary_file.write_text(json.dumps(dataclasses.asdict(summary))))
+                | "LiveFeatures" >> Backfill(declaration, events, files, str(scratch), str(values), shards)
+                | "WriteAccount" >> beam.Map(lambda account: report.write_text(account.to_json()))
             )
-        check(read_summary(examples.uri), declaration)
-        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
-        examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_PARQUET)
+        return Account.from_json(report.read_text())
+
+
+def write_summary(summary: Summary, account: Account, path: Path) -> None:
+    """Keeps what was read, and what became of the events."""
+    summary.events = account.events
+    summary.not_counted = [str(rejection) for rejection in account.rejections]
+    path.write_text(json.dumps(dataclasses.asdict(summary)))
 
 
 def read_summary(uri: str) -> Summary:
@@ -97,17 +131,21 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
     SPEC_CLASS = ExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
 
-    def __init__(self, files: list[InputFile], content: str, declaration: Declaration) -> None:
+    def __init__(
+        self, files: list[InputFile], events: list[tuple[str, InputFile]], content: str, declaration: Declaration
+    ) -> None:
         """Constructs the component.
 
         Args:
           files: The files to read.
+          events: The files of events, each with its source.
           content: A digest of what they hold, for the cache.
-          declaration: Its sections columns, label and split are read.
+          declaration: Its sections columns, live, label and split are read.
         """
         super().__init__(
             ExampleGenSpec(
                 files=json.dumps([dataclasses.asdict(file) for file in files]),
+                events=json.dumps([(source, dataclasses.asdict(file)) for source, file in events]),
                 content=content,
                 declaration=declaration.only().model_dump_json(),
                 examples=types.Channel(type=standard_artifacts.Examples),

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from modules.kernel.rounding import to_example
 from modules.spec import ROW_ID, Declaration
 
 _TYPES = {
@@ -24,12 +25,12 @@ _TYPES = {
 def example_types(declaration: Declaration) -> dict[str, pa.DataType]:
     """The examples' columns, in order, and the type of their values."""
     names = [*declaration.features, *declaration.keys, *filter(None, [declaration.time])]
-    types = {name: _TYPES[declaration.columns[name].type] for name in names}
+    types = {name: _TYPES[(declaration.features | declaration.columns)[name].type] for name in names}
     return types | {declaration.label.name: pa.int64(), ROW_ID: pa.large_binary()}
 
 
 def to_examples(columns: dict[str, pa.Array], declaration: Declaration) -> pa.RecordBatch:
-    """Conformed columns as a batch of examples; float64 is rounded here, once, to float32."""
+    """Conformed columns as a batch of examples; float64 is rounded once, to float32."""
     types = example_types(declaration)
     return pa.RecordBatch.from_arrays([_as_lists(columns[name], to) for name, to in types.items()], names=list(types))
 
@@ -37,7 +38,8 @@ def to_examples(columns: dict[str, pa.Array], declaration: Declaration) -> pa.Re
 def _as_lists(values: pa.Array, to: pa.DataType) -> pa.Array:
     valid = pc.is_valid(values).to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(valid)]).astype(np.int64)
-    inner = pc.cast(pc.drop_null(values), to, safe=False)
+    inner = pc.drop_null(values)
+    inner = pa.array(to_example(inner.to_numpy())) if to == pa.float32() else pc.cast(inner, to, safe=False)
     return pa.LargeListArray.from_arrays(offsets, inner, mask=pa.array(~valid))
 
 

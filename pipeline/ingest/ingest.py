@@ -15,6 +15,7 @@ from modules.spec import ROW_ID, SPLITS, Declaration, InputError
 from pipeline.ingest.conform import accepted, conform
 from pipeline.ingest.examples import ExampleWriter, to_examples
 from pipeline.ingest.files import InputFile
+from pipeline.ingest.live_columns import LiveColumns
 from pipeline.ingest.problems import Problem, merge, problem
 from pipeline.ingest.readers import read_batches
 from pipeline.ingest.rows import labels, row_ids, split_by_hash, split_by_time, time_cuts
@@ -32,6 +33,10 @@ class Summary:
     """Nulls by column."""
     problems: list[Problem] = dataclasses.field(default_factory=list)
     """What is wrong with rows; if there is any, the examples are not to be used."""
+    events: dict[str, int] = dataclasses.field(default_factory=dict)
+    """Events by source, from which live features were computed."""
+    not_counted: list[str] = dataclasses.field(default_factory=list)
+    """Which of the events do not count, and why, in words."""
     unreadable: list[str] = dataclasses.field(default_factory=list)
     """Why a file could not be read at all. Kept as text, for a runner turns exceptions into errors of its own."""
 
@@ -61,6 +66,8 @@ class Ingest(beam.PTransform):
     files: list[InputFile]
     declaration: Declaration
     directory: str
+    live: str | None = None
+    """Where a backfill wrote the live features of the same files' rows, in case that there are any."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[Summary]:
         numbered = begin | "Files" >> beam.Create(list(enumerate(self.files)))
@@ -70,9 +77,13 @@ class Ingest(beam.PTransform):
                 | "CountTimes" >> beam.ParDo(_CountTimes(self.declaration))
                 | "Cut" >> beam.CombineGlobally(_CutFn(self.declaration))
             )
-            summaries = numbered | "Write" >> beam.ParDo(_WriteExamples(self.declaration, self.directory), cuts)
+            summaries = numbered | "Write" >> beam.ParDo(
+                _WriteExamples(self.declaration, self.directory, self.live), cuts
+            )
         else:
-            summaries = numbered | "Write" >> beam.ParDo(_WriteExamples(self.declaration, self.directory), None)
+            summaries = numbered | "Write" >> beam.ParDo(
+                _WriteExamples(self.declaration, self.directory, self.live), None
+            )
         return summaries | "Total" >> beam.CombineGlobally(Summary.total)
 
 
@@ -116,16 +127,18 @@ class _CutFn(beam.CombineFn):
 
 
 class _WriteExamples(beam.DoFn):
-    def __init__(self, declaration: Declaration, directory: str) -> None:
+    def __init__(self, declaration: Declaration, directory: str, live: str | None) -> None:
         self._declaration = declaration
         self._directory = directory
+        self._live = live
 
     def process(self, element: tuple[int, InputFile], cuts: tuple[int, int] | None) -> Iterator[Summary]:
         number, file = element
         summary = Summary()
         writer = ExampleWriter(self._directory, f"{number:05d}")
         try:
-            self._write(file, cuts, writer, summary)
+            live = LiveColumns(self._live, number, list(self._declaration.live_features)) if self._live else None
+            self._write(file, cuts, writer, summary, live)
         except InputError as error:
             summary.unreadable.append(str(error))
         finally:
@@ -133,11 +146,19 @@ class _WriteExamples(beam.DoFn):
         summary.problems = merge(summary.problems)
         yield summary
 
-    def _write(self, file: InputFile, cuts: tuple[int, int] | None, writer: ExampleWriter, summary: Summary) -> None:
+    def _write(
+        self,
+        file: InputFile,
+        cuts: tuple[int, int] | None,
+        writer: ExampleWriter,
+        summary: Summary,
+        live: LiveColumns | None,
+    ) -> None:
         declared = list(self._declaration.columns)
         for rows, batch in read_batches(file, declared, declared, summary.problems):
             columns = self._conform(batch, file.path, rows, summary)
             splits = self._add_row_columns(columns, cuts)
+            columns |= live.take(len(batch)) if live else self._without_live(len(batch))
             examples = to_examples(columns, self._declaration)
             for split in SPLITS:
                 here = pa.array(splits == split)
@@ -147,6 +168,11 @@ class _WriteExamples(beam.DoFn):
                     ones = pc.sum(columns[self._declaration.label.name].filter(here)).as_py() or 0
                     summary.rows[split] = summary.rows.get(split, 0) + len(part)
                     summary.positives[split] = summary.positives.get(split, 0) + ones
+
+    def _without_live(self, rows: int) -> dict[str, pa.Array]:
+        """Nulls for the live features of rows that are read only to say what is wrong with them."""
+        kinds = {"int": pa.int64(), "float": pa.float64()}
+        return {name: pa.nulls(rows, kinds[each.dtype]) for name, each in self._declaration.live_features.items()}
 
     def _conform(self, batch: pa.RecordBatch, path: str, rows: np.ndarray, summary: Summary) -> dict[str, pa.Array]:
         """The columns in their canonical types; what does not fit, or must not be null, is a problem."""

@@ -22,14 +22,21 @@ Batch = tuple[np.ndarray, pa.RecordBatch]
 """Row numbers, int64, shape (rows,), counted in the file from 1; and the rows."""
 
 
-def read_batches(file: InputFile, declared: list[str], wanted: list[str], problems: list[Problem]) -> Iterator[Batch]:
+def read_batches(
+    file: InputFile,
+    declared: list[str] | None,
+    wanted: list[str],
+    problems: list[Problem],
+    unsplit: list[tuple[int, str]] | None = None,
+) -> Iterator[Batch]:
     """The rows of a file, in order, none of the batches empty.
 
     Args:
       file: The file.
-      declared: All columns that the file must have, and no other.
+      declared: All columns that the file must have, and no other; None: it must have the wanted ones, whatever else.
       wanted: The columns to read.
       problems: Rows that cannot be split into columns are added here, and left out.
+      unsplit: Their row numbers and text are added here.
 
     Raises:
       InputError: The file is not what its name says, or its columns are not the declared ones.
@@ -42,7 +49,7 @@ def read_batches(file: InputFile, declared: list[str], wanted: list[str], proble
     skipped: list[int] = []
     read = 0
     try:
-        for batch in readers[file.format](file.path, declared, wanted, problems, skipped):
+        for batch in readers[file.format](file.path, declared, wanted, problems, skipped, unsplit):
             if len(batch):
                 batch.validate(full=True)  # text that is not UTF-8 passes the readers of Parquet and JSON
                 yield _row_numbers(read, len(batch), skipped), batch
@@ -64,7 +71,9 @@ def _row_numbers(read: int, rows: int, skipped: list[int]) -> np.ndarray:
     return nth + np.searchsorted(good_before, nth, side="left")
 
 
-def _check_columns(path: str, found: list[str], declared: list[str]) -> None:
+def _check_columns(path: str, found: list[str], declared: list[str] | None, wanted: list[str]) -> None:
+    if declared is None:
+        found, declared = [name for name in found if name in wanted] or found, wanted
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise InputError(f"{path}: the column {', '.join(twice)} is there twice. Rename one.")
@@ -90,12 +99,17 @@ def _check_columns(path: str, found: list[str], declared: list[str]) -> None:
 
 
 def _csv(
-    path: str, declared: list[str], wanted: list[str], problems: list[Problem], skipped: list[int]
+    path: str,
+    declared: list[str] | None,
+    wanted: list[str],
+    problems: list[Problem],
+    skipped: list[int],
+    unsplit: list[tuple[int, str]] | None,
 ) -> Iterator[pa.RecordBatch]:
     with open(path, encoding="utf-8-sig", errors="replace", newline="") as text:
         header = next(filter(None, csv.reader(text)), [])
         only_header = not text.read(1)
-    _check_columns(path, header, declared)
+    _check_columns(path, header, declared, wanted)
     if only_header:
         return
     accepted = f"{len(header)} fields, as in the header, fields with commas in quotes"
@@ -104,6 +118,8 @@ def _csv(
         skipped.append(row.number - 1)
         example = f"{path}, row {row.number - 1}: read {row.actual_columns} fields in {row.text[:60]!r}"
         problems.append(Problem("(the whole row)", accepted, 1, (example,)))
+        if unsplit is not None:
+            unsplit.append((row.number - 1, row.text))
         return "skip"
 
     batches = pyarrow.csv.open_csv(
@@ -121,14 +137,14 @@ def _csv(
     yield from batches
 
 
-def _parquet(path: str, declared: list[str], wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
+def _parquet(path: str, declared: list[str] | None, wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
-        _check_columns(path, file.schema_arrow.names, declared)
+        _check_columns(path, file.schema_arrow.names, declared, wanted)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
             yield batch.select(wanted)
 
 
-def _json_lines(path: str, declared: list[str], wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
+def _json_lines(path: str, declared: list[str] | None, wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
     """A key that a row leaves out is null; a column that no row of the file has is missing."""
     seen: dict[str, None] = {}
     with Path(path).open("rb") as file:
@@ -139,7 +155,7 @@ def _json_lines(path: str, declared: list[str], wanted: list[str], *_: object) -
                 if name not in table.column_names:
                     table = table.append_column(name, pa.nulls(len(table)))
             yield from table.select(wanted).combine_chunks().to_batches(max_chunksize=_BATCH_ROWS)
-    _check_columns(path, list(seen), declared)
+    _check_columns(path, list(seen), declared, wanted)
 
 
 def _json_table(lines: bytes) -> pa.Table:

@@ -9,11 +9,11 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from filelock import FileLock, Timeout
 
-from modules.live import entities
-from modules.spec import BusyError, Declaration, DeclarationError, InputError, OutputError
+from modules.spec import BusyError, Declaration, InputError, OutputError
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.live.account import Account
 from pipeline.live.backfill import Backfill
+from pipeline.live.history import event_files
 
 _SHARD_BYTES = 16 << 20
 _MOST_SHARDS = 256
@@ -45,11 +45,9 @@ def backfill(
       OutputError: The output is there already.
       BusyError: Another backfill writes it.
     """
-    found = _events(declaration, events)
+    found = event_files(declaration, events)
     asking = find_files(requests) if requests is not None else _dataset_events(declaration, found)
-    paths = [*(file for _, file in found), *asking]
-    size = sum(Path(file.path).stat().st_size for file in paths)
-    split = shards or min(_MOST_SHARDS, 1 + size // _SHARD_BYTES)
+    split = shards or shards_for([*(file for _, file in found), *asking])
     with _all_or_nothing(output) as (scratch, parts):
         report = scratch / "account.json"
         with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:
@@ -63,6 +61,11 @@ def backfill(
     return account
 
 
+def shards_for(files: Sequence[InputFile]) -> int:
+    """Into how many parts keys are split, as the size of the files says."""
+    return min(_MOST_SHARDS, 1 + sum(Path(file.path).stat().st_size for file in files) // _SHARD_BYTES)
+
+
 def check(account: Account) -> None:
     """Refuses a backfill that answered nothing.
 
@@ -72,25 +75,10 @@ def check(account: Account) -> None:
     if account.unreadable:
         raise InputError("\n".join(account.unreadable))
     if account.problems:
-        raise InputError("\n".join(map(str, account.problems)) + "\nMend the requests, or declare the column otherwise.")
+        problems = "\n".join(map(str, account.problems))
+        raise InputError(f"{problems}\nMend the requests, or declare the column otherwise.")
     if not account.requests:
         raise InputError("there are no requests. Name their files with --requests PATH.")
-
-
-def _events(declaration: Declaration, given: Mapping[str, Sequence[str]]) -> list[tuple[str, InputFile]]:
-    """The files of each source."""
-    if declaration.live is None:
-        raise DeclarationError("live: there are no live features to compute. Declare one under live.features.")
-    sources = declaration.live.sources
-    for name in given:
-        if name not in sources:
-            raise InputError(f"--events {name}: there is no such source. Declared are {', '.join(sources)}.")
-    found: list[tuple[str, InputFile]] = []
-    for name in dict.fromkeys(entity.source.name for entity in entities(declaration)):
-        places = given.get(name) or [sources[name].batch or declaration.data]
-        files = {file for place in places for file in find_files(place, declaration.spans)}
-        found += [(name, file) for file in sorted(files, key=lambda file: file.path)]
-    return found
 
 
 def _dataset_events(declaration: Declaration, events: list[tuple[str, InputFile]]) -> list[InputFile]:
@@ -100,9 +88,18 @@ def _dataset_events(declaration: Declaration, events: list[tuple[str, InputFile]
     files = {file for name, file in events if sources[name].columns is None}
     if not files:
         raise InputError(
-            "no source has the dataset's columns, so its events are no requests. Name the requests with --requests PATH."
+            "no source has the dataset's columns, so no events are requests. Name the requests with --requests PATH."
         )
     return sorted(files, key=lambda file: file.path)
+
+
+def clear(output: Path) -> None:
+    """Removes what a backfill that is ended there and then leaves beside its output."""
+    shutil.rmtree(_scratch(output), ignore_errors=True)
+
+
+def _scratch(output: Path) -> Path:
+    return output.absolute().parent / f".{output.name}.partial"
 
 
 @contextlib.contextmanager
@@ -111,7 +108,7 @@ def _all_or_nothing(output: Path) -> Iterator[tuple[Path, Path]]:
 
     What a killed backfill has left there is removed at the start of the next.
     """
-    scratch = output.absolute().parent / f".{output.name}.partial"
+    scratch = _scratch(output)
     try:
         if output.exists() and not (output.is_dir() and not any(output.iterdir())):
             raise OutputError(f"{output}: is there already. Remove it, or name another --output PATH.")

@@ -5,23 +5,25 @@ import signal
 import threading
 import types
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from modules.live import entities
-from modules.spec import Declaration, DeclarationError
-from pipeline.dead_letters import ReplayedLetters
+from modules.spec import Declaration, DeclarationError, InputError
+from pipeline.dead_letters import open_dead_letters
+from pipeline.live.bootstrap import unfinished
 from pipeline.live.columns import event_columns
 from pipeline.live.control import Control, Counts, forget, register
-from pipeline.live.merge import OnlineWriter
 from pipeline.live.merge_events import MergeEvents
 from pipeline.live.place import Place
 from pipeline.live.poll_events import PollEvents
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventSource
 from pipeline.sources.urls import open_source
+from pipeline.stores.store import OnlineStore
+from pipeline.stores.urls import without_password
 
 
 @dataclasses.dataclass(eq=False)
@@ -100,29 +102,43 @@ def stream(
       drain_on_signals: Whether SIGTERM and SIGINT end the job once what was polled is merged and acknowledged.
 
     Raises:
-      TwinbeamError: What the sources hold cannot be read.
+      InputError: What the sources hold cannot be read, or a bootstrap of the rows was begun and is not done.
+      StoreUnavailable, SourceUnavailable: They were away when the job was drained; what is not merged is not
+        acknowledged.
     """
+
+    def check(opened: OnlineStore) -> None:
+        if begun := unfinished(opened):
+            raise InputError(
+                f"{without_password(place.url)}: the history of {', '.join(begun)} is not merged yet. Run `twinbeam "
+                "bootstrap` to its end, or drop the namespace with `twinbeam store drop`; then start the stream."
+            )
+
+    return run_stream(declaration, sources, place, dead_letters, check, batch_events, drain_on_signals)
+
+
+def run_stream(
+    declaration: Declaration,
+    sources: Sequence[EventSource],
+    place: Place,
+    dead_letters: str,
+    check: Callable[[OnlineStore], None],
+    batch_events: int,
+    drain_on_signals: bool = False,
+) -> Counts:
+    """Runs the job as `stream` does, after a check of what the store holds."""
     job = uuid.uuid4().hex
     told = register(job)
+    open_dead_letters(dead_letters).close()
     try:
         with _drained_by_signals(told, drain_on_signals):
-            patiently(lambda: _enter(declaration, sources, place))
+            with place.open() as opened:
+                patiently(lambda: check(opened), told.draining)
             while not told.ended and not told.draining.is_set():
                 _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events), told)
         return told.counts
     finally:
         forget(job)
-
-
-def _enter(declaration: Declaration, sources: Sequence[EventSource], place: Place) -> None:
-    """Makes the watermarks wait for all partitions."""
-    declared = entities(declaration)
-    by_name = {entity.source.name: entity.source for entity in declared}
-    with place.open() as opened:
-        for source in sources:
-            if isinstance(source, ReplayedLetters):
-                continue  # dead letters say nothing of how far a source is merged
-            OnlineWriter(by_name[source.name], declared, opened).enter(source.partitions())
 
 
 def _run(transform: Stream, told: Control) -> None:
@@ -153,3 +169,4 @@ class _drained_by_signals:  # noqa: N801  it reads as a verb
 
     def _drain(self, number: int, frame: types.FrameType | None) -> None:
         self._told.draining.set()
+        signal.signal(number, signal.SIG_DFL)  # the second one ends the process

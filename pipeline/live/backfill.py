@@ -288,7 +288,7 @@ class _Join(beam.DoFn):
         spec = self._shape.declaration
         requests = pa.Table.from_batches(read_pieces(pieces["rows"]))
         kinds = {feature.name: feature.dtype for entity in self._shape.entities for feature in entity.features}
-        values = {name: np.empty(len(requests), kinds[name]) for name in spec.live_features}
+        values: dict[str, np.ndarray] = {name: np.empty(len(requests), kinds[name]) for name in spec.live_features}
         answered = np.zeros(len(requests), np.int64)
         for batch in read_pieces(pieces["answers"]):
             at = batch.column(0).to_numpy() - block * BLOCK_ROWS

@@ -6,6 +6,21 @@ from collections.abc import Sequence
 from pipeline.live.watermark import HISTORY
 from pipeline.sources.recorded import Recorded, RecordedPartition
 from pipeline.sources.source import EventBatch, Partition
+from pipeline.stores.store import OnlineStore
+
+
+def unfinished(store: OnlineStore) -> list[str]:
+    """The sources whose bootstrap was begun and is not done."""
+    begun = {register.source for register in store.registers() if register.partition == HISTORY}
+    return sorted(begun - {mark.removeprefix(_DONE) for mark in store.marks() if mark.startswith(_DONE)})
+
+
+def note_done(store: OnlineStore, source: str, until: int) -> None:
+    """Notes that a source's history up to an ingest time, in microseconds, is merged."""
+    store.mark(f"{_DONE}{source}", str(until))
+
+
+_DONE = "bootstrapped/"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,15 @@
 """What the process that runs the streaming job locally tells its transforms, and hears from them.
 
-Transforms are pickled, so they find the control by the job's name. On a runner whose workers are other processes there
-is none: then a job is never told to stop, and never ends.
+Transforms are pickled, so they find the control by the job's name. On a runner whose workers are other processes nobody
+tells and nobody listens: the runner itself drains the job.
 """
 
+import contextlib
 import dataclasses
 import threading
+from collections.abc import Iterator
+
+from modules.spec import TwinbeamError
 
 
 @dataclasses.dataclass
@@ -33,8 +37,19 @@ class Control:
     """Set: merge and acknowledge what was polled, then end."""
     ended: bool = False
     """Whether all sources have ended."""
-    error: Exception | None = None
+    merged: set[str] = dataclasses.field(default_factory=set)
+    """The sources of which something is merged."""
+    error: TwinbeamError | None = None
     """Why the job failed; a runner turns exceptions into errors of its own."""
+
+    @contextlib.contextmanager
+    def hearing(self) -> Iterator[None]:
+        """Keeps the error that ends the job."""
+        try:
+            yield
+        except TwinbeamError as error:
+            self.error = error
+            raise
 
 
 _CONTROLS: dict[str, Control] = {}
@@ -53,4 +68,4 @@ def forget(job: str) -> None:
 
 def control(job: str) -> Control:
     """The control of a job; one that says nothing where the job was not started in this process."""
-    return _CONTROLS.get(job) or Control()
+    return _CONTROLS.setdefault(job, Control())

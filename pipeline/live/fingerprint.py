@@ -1,4 +1,4 @@
-"""The fingerprint of the live features in a Parquet file, so that values of another declaration are not taken for these."""
+"""The fingerprint of live features in a Parquet file, so that those of another declaration are not taken for them."""
 
 import pyarrow as pa
 

@@ -11,7 +11,7 @@ from modules.kernel.keys import code_keys
 from modules.kernel.plan import Entity, Source
 from modules.kernel.take import Events
 from modules.kernel.window import NEVER, slots_of
-from pipeline.live.watermark import source_watermark
+from pipeline.live.watermark import HISTORY, source_watermark
 from pipeline.stores.store import Change, OnlineStore, Register, RowKey
 
 _ROWS_AT_ONCE = 4096
@@ -51,30 +51,22 @@ class OnlineWriter:
         """Ingest time in microseconds: everything that the source was given before it is merged."""
         return source_watermark(self._source.name, self._registers.values())
 
-    def position(self, partition: str) -> int:
-        """How many of a partition's events are merged."""
-        register = self._registers.get(partition)
-        return register.position if register else 0
-
-    def enter(self, partitions: Sequence[str]) -> None:
-        """Makes the watermark wait for partitions that nothing is known of yet."""
-        new = [name for name in partitions if name not in self._registers]
-        self._advance([Register(self._source.name, name, NEVER, 0) for name in new])
+    @property
+    def bootstrapped(self) -> int:
+        """Ingest time in microseconds: everything ingested before it was merged from the history; NEVER without one."""
+        history = self._registers.get(HISTORY)
+        return history.watermark if history else NEVER
 
     def advance(self, partition: str, watermark: int, position: int) -> None:
-        """Notes that everything up to a position, and everything ingested before a watermark, is merged."""
-        known = self._registers.get(partition, Register(self._source.name, partition, NEVER, 0))
-        if watermark > known.watermark or position > known.position:
-            self._advance([Register(self._source.name, partition, watermark, position)])
+        """Notes that everything up to a position, and everything ingested before a watermark, is merged.
 
-    def _advance(self, registers: Sequence[Register]) -> None:
-        if registers:
-            self._store.advance(registers)
-        for new in registers:
-            old = self._registers.get(new.partition, new)
-            self._registers[new.partition] = Register(
-                new.source, new.partition, max(old.watermark, new.watermark), max(old.position, new.position)
-            )
+        A partition without a register when this writer was made says nothing of how far its source is merged.
+        """
+        known = self._registers.get(partition)
+        if known is not None and (watermark > known.watermark or position > known.position):
+            moved = Register(known.source, partition, max(watermark, known.watermark), max(position, known.position))
+            self._store.advance([moved])
+            self._registers[partition] = moved
 
     def merge(self, events: Events) -> MergeResult:
         """Merges events that count; when it returns, they are in the store.

@@ -1,7 +1,6 @@
 """The end of the streaming job: batches of events become rows, dead letters and registers, in that order of safety."""
 
 import functools
-import json
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -9,15 +8,17 @@ import numpy as np
 import pyarrow as pa
 
 from modules.live import entities
-from modules.spec import Declaration, TwinbeamError
+from modules.spec import Declaration
 from pipeline.dead_letters import DeadLetter, Reason, open_dead_letters
+from pipeline.ingest.conform import conform
 from pipeline.live import metrics
 from pipeline.live.columns import event_columns
-from pipeline.live.control import control
+from pipeline.live.control import Control, control
 from pipeline.live.merge import MergeResult, OnlineWriter
 from pipeline.live.parse import Parsed, parse
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
+from pipeline.sources.messages import write_messages
 from pipeline.sources.source import EventBatch
 
 
@@ -32,104 +33,94 @@ class MergeEvents(beam.DoFn):
         self._job, self._declaration, self._place, self._dead_letters_url = job, declaration, place, dead_letters
 
     def setup(self) -> None:
-        spec = self._declaration
         self._store = self._place.open()
         self._dead_letters = open_dead_letters(self._dead_letters_url)
-        declared = entities(spec)
-        self._merged: set[str] = set()
-        self._sources = {entity.source.name: entity.source for entity in declared}
-        self._types = {name: event_columns(spec, source, declared) for name, source in self._sources.items()}
-        self._writers = {
-            name: patiently(functools.partial(OnlineWriter, source, declared, self._store))
-            for name, source in self._sources.items()
+        self._entities = entities(self._declaration)
+        self._sources = {entity.source.name: entity.source for entity in self._entities}
+        self._types = {
+            name: event_columns(self._declaration, source, self._entities) for name, source in self._sources.items()
         }
+        self._writers: dict[str, OnlineWriter] = {}
 
     def teardown(self) -> None:
         self._store.close()
         self._dead_letters.close()
 
     def process(self, batch: EventBatch) -> Iterator[None]:
-        try:
-            self._merge(batch)
-        except TwinbeamError as error:
-            control(self._job).error = error
-            raise
+        told = control(self._job)
+        with told.hearing():
+            self._merge(batch, told)
         yield from ()
 
-    def _merge(self, batch: EventBatch) -> None:
-        counts = control(self._job).counts
-        writer = self._writers[batch.source]
+    def _merge(self, batch: EventBatch, told: Control) -> None:
+        """Merges a batch. Its writer reads the registers only now that all partitions have one."""
+        writer = self._writers.get(batch.source)
+        if writer is None:
+            open_writer = functools.partial(OnlineWriter, self._sources[batch.source], self._entities, self._store)
+            writer = self._writers[batch.source] = patiently(open_writer, told.draining)
         letters = [
             DeadLetter(batch.source, "unparsable", broken.reason, broken.payload, None, broken.ingest)
             for broken in batch.broken
         ]
+        read = len(batch.rows) + len(batch.broken)
+        told.counts.events += read
+        metrics.EVENTS.labels(batch.source).inc(read)
         if len(batch.rows):
             parsed = parse(self._sources[batch.source], self._types[batch.source], batch.rows, batch.ingest)
-            result = patiently(lambda: writer.merge(parsed.events))
-            letters += self._rejected(batch, parsed) + self._noticed(batch, parsed, result)
-            _count(batch, parsed, result)
-            counts.merged += len(parsed.events)
-            counts.duplicates += result.duplicates
-        read = len(batch.rows) + len(batch.broken)
-        counts.events += read
-        metrics.EVENTS.labels(batch.source).inc(read)
+            result = patiently(lambda: writer.merge(parsed.events), told.draining)
+            letters += self._rejected(batch, parsed) + self._noticed(batch, parsed, result, writer.bootstrapped)
+            _count(batch, parsed, result, told)
         if letters:
-            patiently(lambda: self._dead_letters.write(letters))
+            patiently(lambda: self._dead_letters.write(letters), told.draining)
             for letter in letters:
                 metrics.DEAD_LETTERS.labels(batch.source, letter.reason).inc()
-                counts.dead_letters[letter.reason] = counts.dead_letters.get(letter.reason, 0) + 1
-        patiently(lambda: writer.advance(batch.partition, batch.watermark, batch.position))
+                told.counts.dead_letters[letter.reason] = told.counts.dead_letters.get(letter.reason, 0) + 1
+        patiently(lambda: writer.advance(batch.partition, batch.watermark, batch.position), told.draining)
         metrics.watermark(batch.source, writer.watermark)
-        self._merged.add(batch.source)
-        metrics.READY.set(self._merged == set(self._writers))
+        told.merged.add(batch.source)
+        metrics.READY.set(told.merged == self._sources.keys())
 
     def _rejected(self, batch: EventBatch, parsed: Parsed) -> list[DeadLetter]:
         return [
             letter
             for rejected in parsed.rejected
-            for letter in _letters(batch, rejected.reason, rejected.detail, rejected.rows)
+            for letter in self._letters(batch, rejected.reason, rejected.detail, rejected.rows)
         ]
 
-    def _noticed(self, batch: EventBatch, parsed: Parsed, result: MergeResult) -> list[DeadLetter]:
+    def _noticed(self, batch: EventBatch, parsed: Parsed, result: MergeResult, bootstrapped: int) -> list[DeadLetter]:
+        closed = result.closed
+        ingest = parsed.events.times[closed] if batch.ingest is None else batch.ingest[parsed.rows[closed]]
+        unknown = closed[ingest >= bootstrapped]  # what was ingested before, the history held
         return [
-            *_letters(
-                batch, "closed", "came to a closed slot: a redelivery, or later than the watermark said",
-                parsed.rows[result.closed],
+            *self._letters(
+                batch,
+                "closed",
+                "came to a closed slot: it counts already if it was delivered before, else it came later than the "
+                "watermark said and does not count",
+                parsed.rows[unknown],
             ),
-            *_letters(
+            *self._letters(
                 batch, "conflict", "another event has this id and time; both count", parsed.rows[result.conflicts]
             ),
-        ]  # fmt: skip
+        ]
+
+    def _letters(self, batch: EventBatch, reason: Reason, detail: str, rows: np.ndarray) -> list[DeadLetter]:
+        if not len(rows):
+            return []
+        events = batch.rows.take(pa.array(rows))
+        time = self._sources[batch.source].time
+        times, _ = conform(events.column(time), self._types[batch.source][time], time)
+        ingest = [None] * len(rows) if batch.ingest is None else batch.ingest[rows].tolist()
+        payloads = write_messages(events) if batch.payloads is None else [batch.payloads[row] for row in rows.tolist()]
+        return [
+            DeadLetter(batch.source, reason, detail, payload, at, taken_in)
+            for payload, at, taken_in in zip(payloads, times.to_pylist(), ingest, strict=True)
+        ]
 
 
-def _letters(batch: EventBatch, reason: Reason, detail: str, rows: np.ndarray) -> list[DeadLetter]:
-    return [
-        DeadLetter(
-            batch.source,
-            reason,
-            detail,
-            _payload(batch, index),
-            None,
-            None if batch.ingest is None else int(batch.ingest[index]),
-        )
-        for index in rows.tolist()
-    ]
-
-
-def _payload(batch: EventBatch, index: int) -> bytes:
-    """The event as it came; a recorded one as JSON."""
-    if batch.payloads is not None:
-        return batch.payloads[index]
-    values = {name: batch.rows.column(name)[index] for name in batch.rows.schema.names}
-    return json.dumps({name: _plain(value) for name, value in values.items()}).encode()
-
-
-def _plain(value: pa.Scalar) -> object:
-    plain = value.as_py()
-    return plain if isinstance(plain, (bool, int, float, str, type(None))) else str(plain)
-
-
-def _count(batch: EventBatch, parsed: Parsed, result: MergeResult) -> None:
+def _count(batch: EventBatch, parsed: Parsed, result: MergeResult, told: Control) -> None:
+    told.counts.merged += len(parsed.events)
+    told.counts.duplicates += result.duplicates
     metrics.MERGED.labels(batch.source).inc(len(parsed.events))
     metrics.DUPLICATES.labels(batch.source).inc(result.duplicates)
     metrics.CONTENDED.labels(batch.source).inc(result.refused)

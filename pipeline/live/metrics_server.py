@@ -39,7 +39,7 @@ def metrics_server(port: int) -> Iterator[int]:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         if environ["PATH_INFO"] != "/ready":
             return metrics(environ, start_response)
-        ready = READY._value.get() == 1
+        ready = next(iter(READY.collect())).samples[0].value == 1
         start_response("200 OK" if ready else "503 Service Unavailable", [("Content-Type", "text/plain")])
         return [b"ready\n" if ready else b"not ready\n"]
 

@@ -9,11 +9,13 @@ import apache_beam as beam
 from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
 from apache_beam.transforms.core import RestrictionProvider
 
-from modules.spec import TwinbeamError
+from modules.kernel.window import NEVER
+from pipeline.dead_letters import ReplayedLetters
 from pipeline.live.control import Control, control
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventBatch, EventSource, Partition
+from pipeline.stores.store import Register
 
 _END = 2**62
 _BUNDLE_S = 0.5
@@ -67,18 +69,15 @@ class PollEvents(beam.DoFn):
         tracker: Any = _POLLS,
     ) -> Iterator[EventBatch]:
         told = control(self._job)
-        try:
+        with told.hearing():
             yield from self._poll(element, told, finalizer, tracker)
-        except TwinbeamError as error:
-            told.error = error
-            raise
 
     def _poll(self, element: Any, told: Control, finalizer: Any, tracker: Any) -> Iterator[EventBatch]:
         if not self._open:
             sources: Sequence[EventSource] = element  # Beam's type checks know no protocols
-            self._open = patiently(lambda: self._open_all(sources))
+            self._open = patiently(lambda: self._open_all(sources), told.draining)
         given: list[tuple[Partition, EventBatch]] = []
-        finalizer.register(lambda: _acknowledge(given))
+        finalizer.register(lambda: _acknowledge(given, told))
         self._bundles += 1
         number, until = tracker.current_restriction().start, time.monotonic() + _BUNDLE_S
         while tracker.try_claim(number):
@@ -87,7 +86,7 @@ class PollEvents(beam.DoFn):
                 return
             number += 1
             for partition in list(self._open):
-                batch = patiently(functools.partial(partition.poll, self._batch_events))
+                batch = patiently(functools.partial(partition.poll, self._batch_events), told.draining)
                 if batch is None:
                     self._open.remove(partition)
                     partition.close()
@@ -100,15 +99,20 @@ class PollEvents(beam.DoFn):
                 return
 
     def _open_all(self, sources: Sequence[EventSource]) -> list[Partition]:
-        with self._place.open() as store:
-            positions = {(r.source, r.partition): r.position for r in store.registers()}
-        return [
-            source.open(partition, positions.get((source.name, partition), 0))
-            for source in sources
-            for partition in source.partitions()
+        found = [(source, partition) for source in sources for partition in source.partitions()]
+        entered = [
+            Register(source.name, partition, NEVER, 0)
+            for source, partition in found
+            if not isinstance(source, ReplayedLetters)  # which says nothing of how far its source is merged
         ]
+        with self._place.open() as store:
+            store.advance(entered)  # before the first batch is merged: the watermark waits for all of them
+            positions = {(r.source, r.partition): r.position for r in store.registers()}
+        return [source.open(partition, positions.get((source.name, partition), 0)) for source, partition in found]
 
 
-def _acknowledge(given: list[tuple[Partition, EventBatch]]) -> None:
-    for partition in {id(partition): partition for partition, _ in given}.values():
-        patiently(functools.partial(partition.acknowledge, [batch for whose, batch in given if whose is partition]))
+def _acknowledge(given: list[tuple[Partition, EventBatch]], told: Control) -> None:
+    with told.hearing():
+        for partition in {id(partition): partition for partition, _ in given}.values():
+            batches = [batch for whose, batch in given if whose is partition]
+            patiently(functools.partial(partition.acknowledge, batches), told.draining)

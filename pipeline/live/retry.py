@@ -1,5 +1,7 @@
 """Waits for what is down: stores and sources that cannot be reached are tried again until they can."""
 
+import logging
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -9,18 +11,32 @@ from modules.spec import SourceUnavailable, StoreUnavailable
 from pipeline.live.metrics import RETRIES
 
 _Result = TypeVar("_Result")
+_LOG = logging.getLogger(__name__)
 
 
-def _count(state: tenacity.RetryCallState) -> None:
-    assert state.outcome is not None
-    RETRIES.labels("store" if isinstance(state.outcome.exception(), StoreUnavailable) else "source").inc()
+def patiently(attempt: Callable[[], _Result], draining: threading.Event | None = None) -> _Result:
+    """The result of an attempt, repeated after 0.1 s, 0.2 s and so on up to 10 s while store or source are away.
 
+    Args:
+      attempt: What can be repeated.
+      draining: Once it is set, there is one more attempt, at once.
 
-def patiently(attempt: Callable[[], _Result]) -> _Result:
-    """The result of an attempt, repeated after 0.1 s, 0.2 s and so on up to 10 s while store or source are away."""
+    Raises:
+      StoreUnavailable, SourceUnavailable: They were away at the last attempt.
+    """
+    draining = draining or threading.Event()
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception_type((StoreUnavailable, SourceUnavailable)),
         wait=tenacity.wait_exponential(multiplier=0.1, max=10) + tenacity.wait_random(0, 0.1),
-        before_sleep=_count,
+        sleep=tenacity.sleep_using_event(draining),
+        stop=tenacity.stop_when_event_set(draining),
+        before_sleep=_tell,
         reraise=True,
     )(attempt)
+
+
+def _tell(state: tenacity.RetryCallState) -> None:
+    assert state.outcome is not None
+    error = state.outcome.exception()
+    RETRIES.labels("store" if isinstance(error, StoreUnavailable) else "source").inc()
+    _LOG.warning("waiting, attempt %d: %s", state.attempt_number, error)

@@ -46,8 +46,10 @@ class PipelineInputs:
     schema: str
     """What it says."""
     files: list[InputFile]
+    events: list[tuple[str, InputFile]]
+    """The history of the live features' sources, each file with its source."""
     content: str
-    """A digest of what the files hold."""
+    """A digest of what all these files hold."""
     code: str
     """A digest of the code: TFX's cache does not see behind the dotted names below."""
     trials: int
@@ -74,7 +76,7 @@ class Place:
 
 def describe_data(inputs: PipelineInputs) -> tuple[ExampleGen, StatisticsGen, SchemaGen]:
     """The components that say what the data is, before anything judges it."""
-    example_gen = ExampleGen(inputs.files, inputs.content, inputs.declaration)
+    example_gen = ExampleGen(inputs.files, inputs.events, inputs.content, inputs.declaration)
     # The row id is left out: its values are all different, and to rank millions of them costs more than all the rest.
     described = [name for name in example_types(inputs.declaration) if name != ROW_ID]
     options = tfdv.StatsOptions(feature_allowlist=described)

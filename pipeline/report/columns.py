@@ -82,7 +82,7 @@ def _card(
     rows: Sequence[int],
     declaration: Declaration,
 ) -> Card:
-    column = declaration.columns.get(name)
+    column = (declaration.columns | declaration.features).get(name)
     kind = "label" if name == declaration.label.name else column.type if column else "string"
     about = "label, 0 or 1" if kind == "label" else _about(column)
     missing = Fact("missing", tuple(_missing(split, of) for split, of in zip(splits, rows, strict=True)))

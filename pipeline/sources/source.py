@@ -12,6 +12,9 @@ from typing import Protocol, Self
 import numpy as np
 import pyarrow as pa
 
+EARLIEST = -62_135_596_800_000_000
+"""The watermark of a partition of which nothing is known: 0001-01-01T00:00:00Z, before which no event can be."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Broken:
@@ -70,18 +73,22 @@ class Partition(Protocol):
         """Gives back connections, and what was polled and not acknowledged."""
         ...
 
-    def __enter__(self) -> Self: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    ) -> None:
+        self.close()
 
 
 class EventSource(Protocol):
     """Where events come from. It is small and can be pickled; a `Partition` is opened where it is read."""
 
-    name: str
-    """The source's name in the declaration."""
+    @property
+    def name(self) -> str:
+        """The source's name in the declaration."""
+        ...
 
     def partitions(self) -> list[str]:
         """The names of its partitions."""

@@ -5,6 +5,7 @@ rows of two declarations lie side by side. What is in a row is the kernel's busi
 """
 
 import dataclasses
+import secrets
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
@@ -29,7 +30,7 @@ class Stored:
     identities: bytes
     """The identities of the events in open slots; readers never fetch them."""
     version: int
-    """Grows by one with each change of the row; the first is 1."""
+    """Grows by one with each change of the row; the first is drawn at random, see `next_version`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,15 @@ class Snapshot:
     """By source, the slot R from which on requests are answered; see `raise_floor`."""
 
 
+def next_version(expected: int) -> int:
+    """The version of a row once it is changed.
+
+    A new row starts at a random one. Were it 1 each time, a writer that has read a row which is swept and made anew
+    before it writes could find the version that it expects, and overwrite what it has not seen.
+    """
+    return expected + 1 if expected else 1 + secrets.randbits(52)
+
+
 class OnlineStore(Protocol):
     """Rows and registers of one namespace. Methods may be called by several threads; processes may share a store.
 
@@ -87,6 +97,9 @@ class OnlineStore(Protocol):
 
     def write(self, changes: Sequence[Change]) -> list[int]:
         """Writes each change whose row still has the expected version, each row at once or not at all.
+
+        Args:
+          changes: At most one of each row.
 
         Returns:
           The indexes of the changes that were refused, ascending.

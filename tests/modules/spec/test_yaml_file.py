@@ -6,7 +6,7 @@ from modules.spec import DeclarationError, load_declaration
 from tests.conftest import ROOT
 from tests.modules.spec.shop import SHOP, load, refusal
 
-TOP = "dataset, data, spans, columns, label, split, training, tuning, evaluation"
+TOP = "dataset, data, spans, columns, live, label, split, training, tuning, evaluation"
 
 
 def changed(old: str, new: str) -> str:
@@ -116,7 +116,7 @@ def test_numbers_may_be_written_with_an_exponent(tmp_path: Path, written: str, v
             "role: time}",
             "rule: time, role: time}",
             "features.yaml:4: columns.at.rule: unknown field; "
-            "accepted: type, role, unit, zone, ambiguous, transform, missing.",
+            "accepted: type, unit, zone, ambiguous, role, transform, missing.",
         ),
         (
             "{name: scale}",

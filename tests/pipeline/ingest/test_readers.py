@@ -103,6 +103,37 @@ def test_rows_that_cannot_be_split_are_reported_and_the_others_keep_their_number
     ]
 
 
+def test_the_text_of_rows_that_cannot_be_split_is_kept(tmp_path: Path) -> None:
+    path = written(tmp_path, "f.csv", 'a,b\n1,2\n3\n"4,\n5",é,6\n')
+    unsplit: list[tuple[int, str]] = []
+    list(read_batches(InputFile(str(path), "csv"), AB, AB, [], unsplit))
+    assert unsplit == [(2, "3"), (3, '"4,\n5",é,6')]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_columns_that_are_not_wanted_may_be_there_but_those_that_are_must(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"f.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({"c": ["3"], "b": ["2"], "a": ["1"]}), path)
+    else:
+        path.write_text("c,b,a\n3,2,1\n" if suffix == "csv" else '{"c": "3", "b": "2", "a": "1"}\n')
+    file = InputFile(str(path), suffix)
+    [(_, rows)] = read_batches(file, None, AB, [])
+    assert rows.to_pydict() == {"a": ["1"], "b": ["2"]}
+    with pytest.raises(
+        InputError, match=rf"f\.{suffix}: the column d is missing; found a\. Add it to the data, or remove"
+    ):
+        list(read_batches(file, None, ["a", "d"], []))
+    with pytest.raises(InputError, match="the column d is missing; found c, b, a"):
+        list(read_batches(file, None, ["d"], []))
+
+
+def test_a_column_that_is_not_wanted_may_be_there_twice(tmp_path: Path) -> None:
+    file = InputFile(str(written(tmp_path, "f.csv", "a,c,c\n1,2,3\n")), "csv")
+    [(_, rows)] = read_batches(file, None, ["a"], [])
+    assert rows.to_pydict() == {"a": ["1"]}
+
+
 def test_a_quote_that_is_never_closed_is_reported(tmp_path: Path) -> None:
     _, problems = read(written(tmp_path, "f.csv", 'a,b\n"1,2\n3,4\n'))
     assert problems[0].startswith("column (the whole row), 1 row: f.csv, row 1: read 1 fields in '\"1,2\\n3,4")

@@ -1,0 +1,67 @@
+"""`twinbeam backfill`: the live features of recorded requests, as Parquet."""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from pipeline.cli.failures import Failures, ending
+from pipeline.cli.interrupt import interrupt_ends
+from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Events, Features, Set, by_source, load
+from pipeline.cli.quiet import noise_to
+
+if TYPE_CHECKING:
+    from pipeline.live.account import Account
+
+
+def backfill_command(
+    output: Annotated[Path, typer.Option(help="Where the Parquet files are written; must not exist.", metavar="DIR")],
+    features: Features = DEFAULT_FEATURES,
+    overrides: Set = [],  # noqa: B006 (typer reads it)
+    events: Events = [],  # noqa: B006
+    requests: Annotated[
+        str, typer.Option(help="Who asks, and when: file, directory or glob; else the events.", metavar="PATH")
+    ] = "",
+    as_json: AsJson = False,
+    debug: Debug = False,
+) -> None:
+    """Computes the live features of recorded requests from recorded events."""
+    started = time.monotonic()
+    failures = Failures(debug, as_json, output)
+    with ending(failures):
+        declaration = load(features, overrides)
+        places = by_source(declaration, events, "--events")
+        from pipeline.jobs.backfill import backfill, clear
+
+        with noise_to(Path("/dev/null")) as files:
+            out, err = (Console(file=file) for file in files)
+
+            def interrupted() -> int:
+                clear(output)
+                return failures.show(KeyboardInterrupt(), out, err, None)
+
+            with ending(failures, out, err), interrupt_ends(interrupted):
+                account = backfill(declaration, places, requests or None, output)
+    seconds = time.monotonic() - started
+    if as_json:
+        said = dataclasses.asdict(account) | {"counted": account.counted, "seconds": seconds, "output": str(output)}
+        typer.echo(json.dumps(said))
+        return
+    _print(account, len(declaration.live_features), output, seconds)
+
+
+def _print(account: "Account", features: int, output: Path, seconds: float) -> None:
+    for source, read in account.events.items():
+        typer.echo(f"{source}: {read:,} events read, {account.counted[source]:,} counted")
+    for rejection in account.rejections:
+        typer.echo(f"rejected: {rejection}")
+    for entity, count in account.repeated.items():
+        if count:
+            typer.echo(f"{entity}: {count:,} events repeat another and count once")
+    for entity, count in account.without_key.items():
+        typer.echo(f"{entity}: {count:,} events have no key")
+    typer.echo(f"{account.requests:,} requests, {features} features, {seconds:.1f} s: {output}")

@@ -1,0 +1,74 @@
+"""Runs of the command in processes that are killed.
+
+They are forked from one that has imported Beam, so that a life is not spent on that.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["pipeline.cli.main", "pipeline.jobs.stream", "pipeline.jobs.bootstrap"])
+_EMULATORS = ("BIGTABLE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST")
+_LAST_S = 120
+
+
+class Life:
+    """One run of the command, which is at its first line."""
+
+    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+        env = {name: os.environ[name] for name in _EMULATORS if name in os.environ}
+        begun, begins = _FORKS.Pipe(duplex=False)
+        self._process = _FORKS.Process(target=_run, args=(tuple(arguments), env, str(log), begins))
+        self._process.start()
+        begun.recv()
+
+    def kill_after(self, seconds: float) -> bool:
+        """Kills it with SIGKILL; False if it was over before."""
+        self._process.join(seconds)
+        over = self._process.exitcode is not None
+        self._process.kill()
+        self._process.join()
+        return not over
+
+    def terminate(self) -> None:
+        """Sends it SIGTERM."""
+        self._process.terminate()
+
+    @property
+    def over(self) -> bool:
+        return self._process.exitcode is not None
+
+    def end(self) -> int:
+        """The exit code, once it is over."""
+        self._process.join(_LAST_S)
+        assert self.over, "the command does not end"
+        assert self._process.exitcode is not None
+        return self._process.exitcode
+
+
+@contextlib.contextmanager
+def living(arguments: Sequence[str], log: Path) -> Iterator[Life]:
+    """A run that is over when the block is left."""
+    life = Life(arguments, log)
+    try:
+        yield life
+    finally:
+        life.kill_after(0)
+
+
+def _run(arguments: tuple[str, ...], env: dict[str, str], log: str, begins: Connection) -> None:
+    from pipeline.cli.main import app
+
+    os.environ.update(env)
+    with open(log, "a") as file:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
+    begins.send(time.time())
+    app(arguments, prog_name="twinbeam")
