@@ -181,7 +181,7 @@ def _print_page(console: Console, declaration: Declaration, live: Live, name: st
     say("source", f"{feature.source}, timed by {source.time}")
     say("key", ", ".join(feature.key), "A null in it: no event is counted, and a request gets the default.")
     say("value", f"{feature.aggregation} = {formula}", *of)
-    say("window", *(f"{title} {as_duration(count * tick):>6} = {count:,} ticks of {live.tick}" for title, count in
+    say("window", *(f"{title} {as_duration(count * tick):>6} = {count:,} tick{'s'[: count != 1]} of {live.tick}" for title, count in
                     (("length", window), ("delay ", delay), ("step  ", step), ("edge  ", edge))))  # fmt: skip
     say(
         "sees",

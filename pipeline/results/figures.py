@@ -45,10 +45,14 @@ def rows(outputs: Outputs) -> dict[str, int]:
 
 
 def example(outputs: Outputs, declaration: Declaration) -> dict[str, float | int | str]:
-    """The features that the first row of the eval split has, floats with as few digits as give the same float32."""
+    """What a request would hold for the first row of the eval split, floats with no more digits than float32 needs.
+
+    Live features are left out: they are looked up.
+    """
+    names = [name for name in declaration.features if name not in declaration.live_features]
     path = next(Path(_uri(outputs, "examples"), f"Split-{EVAL}").iterdir())
-    batch = next(pq.ParquetFile(path).iter_batches(batch_size=1, columns=list(declaration.features)))
-    row = {name: values_of(batch, name)[0].as_py() for name in declaration.features}
+    batch = next(pq.ParquetFile(path).iter_batches(batch_size=1, columns=names))
+    row = {name: values_of(batch, name)[0].as_py() for name in names}
     return {
         name: value.decode()
         if isinstance(value, bytes)
