@@ -123,13 +123,13 @@ def rank_last(times: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def sort_order(owners: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The stable order by owner, then start; int64, shape (cells,)."""
+    """An order by owner, then start; int64, shape (cells,)."""
     if len(owners) == 0:
         return np.empty(0, np.int64)
     least = int(starts.min())
     span = int(starts.max()) - least + 1
     if (int(owners.max()) + 1) * span < MOST:
-        return np.argsort(owners * span + (starts - least), kind="stable")
+        return np.argsort(owners * span + (starts - least))
     return np.lexsort((starts, owners))
 
 

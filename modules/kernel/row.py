@@ -355,16 +355,19 @@ def history(entity: Entity, events: Events, owners: np.ndarray) -> tuple[Owned, 
       Cells and registers for `answer`, and how many events repeat another.
     """
     here = np.flatnonzero(owners >= 0)
-    content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)[:, here]
+    alike = here[_alike(events.ids[0, here])]  # the others repeat nothing
+    some = events.where(alike)
+    identities = np.stack([some.slots, *some.ids, _content(entity, some)])
+    new, _ = _distinguish(Owned(identities, owners[alike]), 0)
+    kept = owners >= 0
+    kept[alike] = False
+    kept[alike[new]] = True
     set_by, of_event = _registers(entity, events)
-    identities = np.stack([events.slots[here], *events.ids[:, here], _content(entity, events)[here]])
-    new, _ = _distinguish(Owned(identities, owners[here]), 0)
-    kept = np.zeros(len(events), bool)
-    kept[here[new]] = True
     marks = kept[of_event]
-    cells = Owned(content[:, new], owners[here[new]]) if entity.exact else Owned(content[:, :0], owners[:0])
+    counted = np.flatnonzero(kept) if entity.exact else here[:0]
+    content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)
     return (
-        add_up(entity, cells),
+        add_up(entity, Owned(content[:, counted], owners[counted])),
         registers.join(Owned(set_by[:, marks], owners[of_event[marks]])),
-        len(here) - len(new),
+        len(alike) - len(new),
     )

@@ -34,6 +34,11 @@ class Events:
     def __len__(self) -> int:
         return len(self.times)
 
+    def where(self, at: np.ndarray) -> "Events":
+        """The events of indexes."""
+        columns = {name: column.take(pa.array(at)) for name, column in self.columns.items()}
+        return Events(columns, self.times[at], self.slots[at], self.ids[:, at])
+
 
 def judge(source: Source, columns: Columns, ingest: np.ndarray | None) -> np.ndarray:
     """The verdict on each event; int8, shape (events,).

@@ -224,9 +224,8 @@ def _fields_at(location: Location, data: Any) -> list[str]:
     def members(node: dict[str, Any], value: Any) -> list[dict[str, Any]]:
         while "$ref" in node:
             node = definitions[node["$ref"].rpartition("/")[2]]
-        tag = (
-            node.get("discriminator", {}).get("mapping", {}).get(value.get("name") if isinstance(value, dict) else None)
-        )
+        name = value.get("name") if isinstance(value, dict) else None
+        tag = node.get("discriminator", {}).get("mapping", {}).get(name) if isinstance(name, str) else None
         options = [{"$ref": tag}] if tag else node.get("oneOf", []) + node.get("anyOf", [])
         return [member for option in options for member in members(option, value)] if options else [node]
 

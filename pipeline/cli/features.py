@@ -181,8 +181,8 @@ def _print_page(console: Console, declaration: Declaration, live: Live, name: st
     say("source", f"{feature.source}, timed by {source.time}")
     say("key", ", ".join(feature.key), "A null in it: no event is counted, and a request gets the default.")
     say("value", f"{feature.aggregation} = {formula}", *of)
-    say("window", *(f"{title} {as_duration(count * tick):>6} = {count:,} tick{'s'[: count != 1]} of {live.tick}" for title, count in
-                    (("length", window), ("delay ", delay), ("step  ", step), ("edge  ", edge))))  # fmt: skip
+    lengths = {"length": window, "delay ": delay, "step  ": step, "edge  ": edge}
+    say("window", *(f"{title} {as_duration(n * tick):>6} = {_ticks(n)} of {live.tick}" for title, n in lengths.items()))
     say(
         "sees",
         f"events with from <= slot < to, where slot = floor(time / {live.tick}),",
@@ -206,6 +206,10 @@ def _print_page(console: Console, declaration: Declaration, live: Live, name: st
     say("features", declaration.features_fingerprint, "the fingerprint of sources, keys and live features")
     say("declaration", declaration.fingerprint, "the fingerprint of all that is declared")
     console.print(page, highlight=False)
+
+
+def _ticks(count: int) -> str:
+    return "1 tick" if count == 1 else f"{count:,} ticks"
 
 
 def _promise(feature: LiveFeature, lateness: str, may_lag: int | None) -> str:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli import live
+from pipeline.cli.features import features_app
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import (
@@ -39,6 +40,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(live.app)
+app.add_typer(features_app, name="features")
 
 
 @contextlib.contextmanager
@@ -109,7 +111,8 @@ def validate(
             typer.echo(json.dumps({"dataset": declaration.dataset, "fingerprint": declaration.fingerprint}))
         else:
             typer.echo(
-                f"{features}: valid; {len(declaration.columns)} columns, {len(declaration.features)} of them features."
+                f"{features}: valid; {len(declaration.columns)} columns, {len(declaration.features)} features, "
+                f"{len(declaration.live_features)} of them live."
             )
 
 

@@ -1,10 +1,14 @@
 """The live section as a whole: what it refuses and where, what it adds to the declaration, and its fingerprint."""
 
+import contextlib
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from modules.spec import Declaration, Live, Typed
+from modules.spec import Declaration, DeclarationError, Live, Typed
 from tests.modules.spec.shop import LIVE, SHOP, load, refusal
 
 
@@ -352,3 +356,20 @@ def test_a_component_reads_back_what_it_is_given(tmp_path: Path) -> None:
 def _live(declaration: Declaration) -> Live:
     assert declaration.live
     return declaration.live
+
+
+def _fields(section: dict[str, Any], *above: str) -> list[str]:
+    """Every field of a section and of those inside, by its whole name."""
+    found = []
+    for name, value in section.items():
+        found.append(".".join((*above, name)))
+        found += _fields(value, *above, name) if isinstance(value, dict) else []
+    return found
+
+
+@pytest.mark.parametrize("field", _fields(yaml.safe_load(LIVE)["live"], "live"))
+def test_whatever_a_field_holds_it_is_read_or_refused(tmp_path: Path, field: str) -> None:
+    junk: list[Any] = ["1d", [{"column": []}], {"name": []}]
+    for value in junk:
+        with contextlib.suppress(DeclarationError):
+            load(tmp_path, f"{field}={json.dumps(value)}", text=LIVE)

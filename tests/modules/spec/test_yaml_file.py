@@ -129,6 +129,12 @@ def test_numbers_may_be_written_with_an_exponent(tmp_path: Path, written: str, v
             "features.yaml:6: columns.count.transform.buckets: unknown field; accepted: name, depth.",
         ),
         (
+            "role: time}",
+            "name: [5], role: time}",  # as a transform is named, but not in a transform
+            "features.yaml:4: columns.at.name: unknown field; "
+            "accepted: type, unit, zone, ambiguous, role, transform, missing.",
+        ),
+        (
             "column: bought}",
             "columns: bought, column: bought}",
             "features.yaml:13: label.columns: unknown field; accepted: name, column, ratio_above.",

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from modules.spec import InputError, Typed
@@ -48,6 +48,7 @@ def drained(partition: RecordedPartition, size: int = 1000) -> list[EventBatch]:
     batches = []
     while (batch := partition.poll(size)) is not None:
         batches.append(batch)
+        assert len(batch.rows) + len(batch.broken) <= size
     return batches
 
 
@@ -209,6 +210,13 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
+DENSE: tuple[list[int], dict[str, Any]] = (
+    list(range(40)),
+    {"shuffle": "8s", "delay": "0s", "duplicates": 1, "seed": 1},
+)
+"""Where every bound is met."""
+
+
 def recording(directory: Path, times: list[int]) -> Path:
     return written(directory / "f.csv", [(index, at * S, at * S) for index, at in enumerate(times)])
 
@@ -221,7 +229,9 @@ def micros(options: dict[str, Any], name: str) -> int:
     return int(options[name][:-1]) * S
 
 
+@settings(max_examples=40)
 @given(TIMES, OPTIONS, st.integers(1, 10))
+@example(*DENSE, 1)
 def test_every_event_is_given_within_its_bounds(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], options: dict[str, Any], size: int
 ) -> None:
@@ -243,7 +253,9 @@ def test_every_event_is_given_within_its_bounds(
             assert given_ids[first : first + count] == [event] * count  # a duplicate comes right away
 
 
+@settings(max_examples=40)
 @given(TIMES, OPTIONS, st.integers(1, 10))
+@example(*DENSE, 1)
 def test_the_watermark_is_the_least_ingest_time_to_come(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], options: dict[str, Any], size: int
 ) -> None:
@@ -253,6 +265,7 @@ def test_the_watermark_is_the_least_ingest_time_to_come(
         assert batch.watermark == (min(to_come) if to_come else max(ingests(batches)) + 1)
 
 
+@settings(max_examples=40)
 @given(TIMES, OPTIONS, st.integers(1, 10), st.data())
 def test_from_a_position_on_it_goes_on_identically(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], options: dict[str, Any], size: int, data: st.DataObject
@@ -267,7 +280,9 @@ def test_from_a_position_on_it_goes_on_identically(
     assert [batch.position for batch in rest] == [batch.position for batch in whole[stop + 1 :]]
 
 
+@settings(max_examples=40)
 @given(TIMES, OPTIONS, st.integers(1, 10), st.lists(st.integers(0, 50), max_size=5))
+@example(*DENSE, 1, [10, 20])
 def test_pausing_gives_exactly_what_was_ingested_before(
     tmp_path_factory: pytest.TempPathFactory, times: list[int], options: dict[str, Any], size: int, pauses: list[int]
 ) -> None:
@@ -279,6 +294,7 @@ def test_pausing_gives_exactly_what_was_ingested_before(
         partition.pause_at(pause * S)
         while (batch := partition.poll(size)) is not None:
             batches.append(batch)
+            assert len(batch.rows) <= size
             assert batch.watermark <= pause * S
             if batch.watermark == pause * S and not len(batch.rows):
                 break
@@ -311,6 +327,11 @@ def test_chance_depends_on_the_seed(tmp_path: Path) -> None:
     assert orders[0] != sorted(orders[0])
     delays = np.array(ingests(drained(opened(path, "delay=1000s")))) - S
     assert 300 * S < delays.mean() < 700 * S
+    batches = drained(
+        opened(path, "delay=1000s&duplicates=0.5", ingest_time=None)
+    )  # a delay makes an ingest time known
+    again = [at for event, at in zip(ids(batches), ingests(batches), strict=True) if ids(batches).count(event) == 2]
+    assert max(again) > 700 * S  # one chance says nothing of another
 
 
 # Speed.
