@@ -186,7 +186,10 @@ class Stream:
         refused = []
         encoded = row.encode(self.entity, folded, dict(zip(at.tolist(), new, strict=True)))
         current = [self.store.get(owner) for owner in rows]
-        valid = [a is b or (a is not None and b is not None and a.version == b.version) for a, b in zip(current, old, strict=True)]
+        valid = [
+            a is b or (a is not None and b is not None and a.version == b.version)
+            for a, b in zip(current, old, strict=True)
+        ]
         self._check(indexes, merged, [owner for owner, fine in zip(rows, valid, strict=True) if fine], watermark)
         for nth, (owner, new_row) in enumerate(zip(rows, encoded, strict=True)):
             before = old[nth]

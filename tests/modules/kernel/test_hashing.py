@@ -67,4 +67,7 @@ def test_what_is_alike(one: object, other: object, kind: pa.DataType, alike: boo
 
 def test_the_bits_are_these_forever() -> None:
     rows = _columns([(1, 0.5, True, "a"), (None, None, None, None)])
-    assert hash_columns(rows).tolist() == [[-7517149829421806362, 8493232891646618273], [7203253552043769002, -6614860466356756996]]  # rows in stores depend on them
+    assert hash_columns(rows).tolist() == [
+        [-7517149829421806362, 8493232891646618273],
+        [7203253552043769002, -6614860466356756996],
+    ]  # rows in stores depend on them

@@ -54,7 +54,7 @@ def test_wrong_options(arguments: list[str]) -> None:
 
 
 def test_validate(trips: Trips) -> None:
-    assert trips.call("validate").out == f"{trips.features}: valid; 5 columns, 3 of them features.\n"
+    assert trips.call("validate").out == f"{trips.features}: valid; 5 columns, 3 features, 0 of them live.\n"
     found = trips.call("validate", "--json").result
     assert found["dataset"] == "trips"
     assert re.fullmatch("[0-9a-f]{64}", found["fingerprint"])
