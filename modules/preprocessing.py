@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from modules.raw_features import to_dense
-from modules.spec import ROW_ID, Column, Declaration
+from modules.spec import Column, Declaration
 from modules.spec.transforms import (
     Bucketise,
     Fill,
@@ -36,26 +36,15 @@ def preprocessing_fn(
     """TFX's entry point.
 
     Args:
-      inputs: The raw features and label: shape (batch,), or sparse of dense shape (batch, 1) where optional. And the
-        row id, sparse.
+      inputs: The raw features: shape (batch,), or sparse of dense shape (batch, 1) where optional.
       custom_config: `declaration`: the declaration as JSON.
 
     Returns:
       The model's inputs under the features' names: float32, shape (batch, width), or int64, shape (batch,), in
-      [0, categories); and label and row id as they are.
+      [0, categories).
     """
     declaration = Declaration.model_validate_json(custom_config["declaration"])
-    outputs = {name: _model_input(inputs[name], name, column) for name, column in declaration.features.items()}
-    label = declaration.label.name
-    return outputs | {label: tf.identity(inputs[label]), ROW_ID: to_dense(inputs[ROW_ID])[0]}
-
-
-def stats_options_updater_fn(stats_type: Any, stats_options: Any) -> Any:
-    """TFX's entry point for Transform's own statistics: none of the row id, whose values are all different."""
-    stats_options.feature_allowlist = [
-        feature.name for feature in stats_options.schema.feature if feature.name != ROW_ID
-    ]
-    return stats_options
+    return {name: _model_input(inputs[name], name, column) for name, column in declaration.features.items()}
 
 
 def _model_input(feature: tf.Tensor | tf.SparseTensor, name: str, column: Column) -> tf.Tensor:
