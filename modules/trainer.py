@@ -1,5 +1,6 @@
 """TFX's entry point for training: transformed examples in, a SavedModel and its learning curves out."""
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
@@ -76,28 +78,38 @@ def read_batches(files: list[str], declaration: Declaration, training: Training,
       training: Gives the size of a batch and the seed.
       shuffled: Whether rows are shuffled (within a buffer of 65,536) and repeated without end.
     """
-    label = declaration.label.name
-    form = {
-        name: tf.TensorSpec([None, column.width], tf.float32)
-        if column.categories is None
-        else tf.TensorSpec([None], tf.int64)
-        for name, column in declaration.features.items()
-    }
+    widths = {name: column.width for name, column in declaration.features.items() if column.categories is None}
+    integers = [*(name for name in declaration.features if name not in widths), declaration.label.name]
     paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
 
-    def read() -> Iterator[tuple[dict[str, np.ndarray], np.ndarray]]:
+    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Two matrices a batch: a row of two tensors is shuffled faster, and in less memory, than one of many."""
         for path in paths:
             with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(_READ_ROWS, columns=[*form, label], use_threads=False):
-                    flat = {name: batch.column(name).flatten().to_numpy() for name in (*form, label)}
-                    rows = {name: flat[name].reshape(len(batch), *spec.shape[1:]) for name, spec in form.items()}
-                    yield rows, flat[label].reshape(len(batch), 1)
+                for batch in file.iter_batches(_READ_ROWS, columns=[*widths, *integers], use_threads=False):
+                    yield _matrix(batch, list(widths), np.float32), _matrix(batch, integers, np.int64)
 
-    batches = tf.data.Dataset.from_generator(read, output_signature=(form, tf.TensorSpec([None, 1], tf.int64)))
+    def name(numbers: tf.Tensor, whole: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        ends = itertools.accumulate(widths.values())
+        row = {name: numbers[:, end - widths[name] : end] for name, end in zip(widths, ends, strict=True)}
+        row |= dict(zip(integers, tf.unstack(whole, axis=1), strict=True))
+        return row, row.pop(declaration.label.name)[:, tf.newaxis]
+
+    form = (
+        tf.TensorSpec([None, sum(widths.values())], tf.float32),
+        tf.TensorSpec([None, len(integers)], tf.int64),
+    )
+    batches = tf.data.Dataset.from_generator(read, output_signature=form)
     if shuffled:
         rows = batches.unbatch().shuffle(_SHUFFLE_ROWS, seed=training.seed).repeat()
-        return rows.batch(training.batch_size).prefetch(4)
-    return batches.cache()
+        return rows.batch(training.batch_size).map(name).prefetch(4)
+    return batches.map(name).cache()
+
+
+def _matrix(batch: pa.RecordBatch, names: list[str], dtype: type[np.number]) -> np.ndarray:
+    """The columns side by side, shape (rows, their widths together)."""
+    columns = [batch.column(name).flatten().to_numpy().reshape(len(batch), -1) for name in names]
+    return np.hstack([np.empty((len(batch), 0), dtype), *columns])
 
 
 def fit(

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -17,16 +16,14 @@ from tfx.proto import trainer_pb2
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
-import tensorflow_data_validation as tfdv  # isort: skip (it can only be imported after tfx)
-
-from modules.spec import ROW_ID, TRAIN, VALIDATION, Declaration
+from modules.spec import TRAIN, VALIDATION, Declaration
 from pipeline.components.baseline import LastOtherBlessedModel
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.example_gen import ExampleGen
 from pipeline.components.example_validator import ExampleValidator
 from pipeline.components.pusher import Pusher
+from pipeline.components.statistics_gen import StatisticsGen
 from pipeline.components.transform import Transform
-from pipeline.ingest.examples import example_types
 from pipeline.ingest.files import InputFile
 from pipeline.orchestration.digests import ROOT
 
@@ -75,10 +72,7 @@ class Place:
 def describe_data(inputs: PipelineInputs) -> tuple[ExampleGen, StatisticsGen, SchemaGen]:
     """The components that say what the data is, before anything judges it."""
     example_gen = ExampleGen(inputs.files, inputs.content, inputs.declaration)
-    # The row id is left out: its values are all different, and to rank millions of them costs more than all the rest.
-    described = [name for name in example_types(inputs.declaration) if name != ROW_ID]
-    options = tfdv.StatsOptions(feature_allowlist=described)
-    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"], stats_options=options)
+    statistics_gen = StatisticsGen(example_gen.outputs["examples"], inputs.declaration)
     schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
     return example_gen, statistics_gen, schema_gen
 
