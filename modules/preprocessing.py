@@ -61,7 +61,7 @@ def _model_input(feature: tf.Tensor | tf.SparseTensor, name: str, column: Column
         return _transform(column.transform, filled, seen, name)
     known = _transform(column.transform, values, feature.values, name)
     if isinstance(column.transform, OneHot):
-        absent = tf.cast(~present, tf.float32)[:, tf.newaxis]
+        absent = tf.expand_dims(tf.cast(~present, tf.float32), 1)
         return tf.concat([known * (1 - absent), absent], axis=1)
     assert column.categories is not None
     return tf.where(present, known, tf.constant(column.categories - 1, tf.int64))
@@ -88,17 +88,17 @@ def _scale(transform: Scale, values: tf.Tensor, seen: tf.Tensor, name: str) -> t
     seen = tf.cast(seen, tf.float32)
     deviation = tf.sqrt(tft.var(seen))
     scaled = (tf.cast(values, tf.float32) - tft.mean(seen)) / tf.where(deviation > 0, deviation, 1.0)
-    return scaled[:, tf.newaxis]
+    return tf.expand_dims(scaled, 1)
 
 
 @_transform.register
 def _log(transform: Log, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
-    return tf.cast(tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0)), tf.float32)[:, tf.newaxis]
+    return tf.expand_dims(tf.cast(tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0)), tf.float32), 1)
 
 
 @_transform.register
 def _passthrough(transform: Passthrough, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
-    return tf.cast(values, tf.float32)[:, tf.newaxis]
+    return tf.expand_dims(tf.cast(values, tf.float32), 1)
 
 
 @_transform.register
