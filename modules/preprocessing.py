@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from modules.raw_features import to_dense
-from modules.spec import ROW_ID, Column, Declaration
+from modules.spec import Column, Declaration
 from modules.spec.transforms import (
     Bucketise,
     Fill,
@@ -36,26 +36,15 @@ def preprocessing_fn(
     """TFX's entry point.
 
     Args:
-      inputs: The raw features and label: shape (batch,), or sparse of dense shape (batch, 1) where optional. And the
-        row id, sparse.
+      inputs: The raw features: shape (batch,), or sparse of dense shape (batch, 1) where optional.
       custom_config: `declaration`: the declaration as JSON.
 
     Returns:
       The model's inputs under the features' names: float32, shape (batch, width), or int64, shape (batch,), in
-      [0, categories); and label and row id as they are.
+      [0, categories).
     """
     declaration = Declaration.model_validate_json(custom_config["declaration"])
-    outputs = {name: _model_input(inputs[name], name, column) for name, column in declaration.features.items()}
-    label = declaration.label.name
-    return outputs | {label: tf.identity(inputs[label]), ROW_ID: to_dense(inputs[ROW_ID])[0]}
-
-
-def stats_options_updater_fn(stats_type: Any, stats_options: Any) -> Any:
-    """TFX's entry point for Transform's own statistics: none of the row id, whose values are all different."""
-    stats_options.feature_allowlist = [
-        feature.name for feature in stats_options.schema.feature if feature.name != ROW_ID
-    ]
-    return stats_options
+    return {name: _model_input(inputs[name], name, column) for name, column in declaration.features.items()}
 
 
 def _model_input(feature: tf.Tensor | tf.SparseTensor, name: str, column: Column) -> tf.Tensor:
@@ -72,7 +61,7 @@ def _model_input(feature: tf.Tensor | tf.SparseTensor, name: str, column: Column
         return _transform(column.transform, filled, seen, name)
     known = _transform(column.transform, values, feature.values, name)
     if isinstance(column.transform, OneHot):
-        absent = tf.cast(~present, tf.float32)[:, tf.newaxis]
+        absent = tf.expand_dims(tf.cast(~present, tf.float32), 1)
         return tf.concat([known * (1 - absent), absent], axis=1)
     assert column.categories is not None
     return tf.where(present, known, tf.constant(column.categories - 1, tf.int64))
@@ -99,17 +88,17 @@ def _scale(transform: Scale, values: tf.Tensor, seen: tf.Tensor, name: str) -> t
     seen = tf.cast(seen, tf.float32)
     deviation = tf.sqrt(tft.var(seen))
     scaled = (tf.cast(values, tf.float32) - tft.mean(seen)) / tf.where(deviation > 0, deviation, 1.0)
-    return scaled[:, tf.newaxis]
+    return tf.expand_dims(scaled, 1)
 
 
 @_transform.register
 def _log(transform: Log, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
-    return tf.cast(tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0)), tf.float32)[:, tf.newaxis]
+    return tf.expand_dims(tf.cast(tf.math.log1p(tf.maximum(tf.cast(values, tf.float64), 0.0)), tf.float32), 1)
 
 
 @_transform.register
 def _passthrough(transform: Passthrough, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
-    return tf.cast(values, tf.float32)[:, tf.newaxis]
+    return tf.expand_dims(tf.cast(values, tf.float32), 1)
 
 
 @_transform.register

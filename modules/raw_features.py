@@ -46,9 +46,6 @@ def to_sparse(values: tf.Tensor, present: tf.Tensor) -> tf.SparseTensor:
 
 def to_dense(feature: tf.SparseTensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Undoes `to_sparse`: values of shape (batch,), zero or empty where absent, and whether each is present."""
-    rows = feature.dense_shape[0]
-    shape = tf.stack([rows, 1])
-    values = tf.sparse.to_dense(tf.SparseTensor(feature.indices, feature.values, shape))[:, 0]
-    marks = tf.ones_like(feature.indices[:, 0], tf.bool)
-    present = tf.sparse.to_dense(tf.SparseTensor(feature.indices, marks, shape))[:, 0]
-    return values, present
+    at, shape = feature.indices[:, :1], feature.dense_shape[:1]
+    present = tf.scatter_nd(at, tf.ones_like(feature.values, tf.bool), shape)
+    return tf.scatter_nd(at, feature.values, shape), present

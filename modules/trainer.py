@@ -1,12 +1,16 @@
 """TFX's entry point for training: transformed examples in, a SavedModel and its learning curves out."""
 
+import itertools
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import tensorflow as tf
-import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from modules.export import ServingModel, save
@@ -19,6 +23,7 @@ HISTORY_FILE = "history.json"
 """In the model run's directory, one object a look at the validation split: step, loss, auc, val_loss, val_auc."""
 
 _SHUFFLE_ROWS = 1 << 16
+_READ_ROWS = 1024
 
 
 def run_fn(fn_args: FnArgs) -> None:
@@ -31,15 +36,14 @@ def run_fn(fn_args: FnArgs) -> None:
     training = declaration.training
     if fn_args.hyperparameters:
         training = with_hyperparameters(training, fn_args.hyperparameters["values"])
-    transform_output = tft.TFTransformOutput(fn_args.transform_output)
     seed(training)
     model = build_model(declaration, training)
     compile_model(model, training)
     history = fit(
         model,
         training,
-        read_batches(fn_args.train_files, transform_output, declaration, training, shuffled=True),
-        read_batches(fn_args.eval_files, transform_output, declaration, training, shuffled=False),
+        read_batches(fn_args.train_files, declaration, training, shuffled=True),
+        read_batches(fn_args.eval_files, declaration, training, shuffled=False),
     )
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -65,35 +69,47 @@ def with_hyperparameters(training: Training, values: dict[str, Any]) -> Training
     return training.model_copy(update=update)
 
 
-def read_batches(
-    files: list[str],
-    transform_output: tft.TFTransformOutput,
-    declaration: Declaration,
-    training: Training,
-    shuffled: bool,
-) -> tf.data.Dataset:
-    """Batches of (model inputs, label) from gzipped TFRecords of transformed examples.
+def read_batches(files: list[str], declaration: Declaration, training: Training, shuffled: bool) -> tf.data.Dataset:
+    """Batches of (model inputs, label) from Parquet files of transformed examples.
 
     Args:
       files: Paths, or patterns of them.
-      transform_output: Gives the examples' form.
-      declaration: Gives the names.
+      declaration: Gives the columns.
       training: Gives the size of a batch and the seed.
       shuffled: Whether rows are shuffled (within a buffer of 65,536) and repeated without end.
     """
-    spec = transform_output.transformed_feature_spec()
-    wanted = {name: spec[name] for name in [*declaration.features, declaration.label.name]}
+    widths = {name: column.width for name, column in declaration.features.items() if column.categories is None}
+    integers = [*(name for name in declaration.features if name not in widths), declaration.label.name]
+    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
 
-    def parse(serialized: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        row = tf.io.parse_example(serialized, wanted)
+    def read() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Two matrices a batch: a row of two tensors is shuffled faster, and in less memory, than one of many."""
+        for path in paths:
+            with pq.ParquetFile(path) as file:
+                for batch in file.iter_batches(_READ_ROWS, columns=[*widths, *integers], use_threads=False):
+                    yield _matrix(batch, list(widths), np.float32), _matrix(batch, integers, np.int64)
+
+    def name(numbers: tf.Tensor, whole: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        ends = itertools.accumulate(widths.values())
+        row = {name: numbers[:, end - widths[name] : end] for name, end in zip(widths, ends, strict=True)}
+        row |= dict(zip(integers, tf.unstack(whole, axis=1), strict=True))
         return row, row.pop(declaration.label.name)[:, tf.newaxis]
 
-    paths = sorted(path for pattern in files for path in tf.io.gfile.glob(pattern))
-    rows = tf.data.TFRecordDataset(paths, compression_type="GZIP")
+    form = (
+        tf.TensorSpec([None, sum(widths.values())], tf.float32),
+        tf.TensorSpec([None, len(integers)], tf.int64),
+    )
+    batches = tf.data.Dataset.from_generator(read, output_signature=form)
     if shuffled:
-        rows = rows.shuffle(_SHUFFLE_ROWS, seed=training.seed).repeat()
-        return rows.batch(training.batch_size).map(parse).prefetch(4)
-    return rows.batch(1024).map(parse).cache()
+        rows = batches.unbatch().shuffle(_SHUFFLE_ROWS, seed=training.seed).repeat()
+        return rows.batch(training.batch_size).map(name).prefetch(4)
+    return batches.map(name).cache()
+
+
+def _matrix(batch: pa.RecordBatch, names: list[str], dtype: type[np.number]) -> np.ndarray:
+    """The columns side by side, shape (rows, their widths together)."""
+    columns = [batch.column(name).flatten().to_numpy().reshape(len(batch), -1) for name in names]
+    return np.hstack([np.empty((len(batch), 0), dtype), *columns])
 
 
 def fit(

@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import keras_tuner
-import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 
@@ -23,7 +22,6 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     """
     declaration = Declaration.model_validate_json(fn_args.custom_config["declaration"])
     training, tuning = declaration.training, declaration.tuning
-    transform_output = tft.TFTransformOutput(fn_args.transform_output)
     seed(training)
 
     def build(hyperparameters: keras_tuner.HyperParameters) -> keras.Model:
@@ -45,10 +43,8 @@ def tuner_fn(fn_args: FnArgs) -> TunerFnResult:
     return TunerFnResult(
         tuner=tuner,
         fit_kwargs={
-            "x": read_batches(fn_args.train_files, transform_output, declaration, training, shuffled=True),
-            "validation_data": read_batches(
-                fn_args.eval_files, transform_output, declaration, training, shuffled=False
-            ),
+            "x": read_batches(fn_args.train_files, declaration, training, shuffled=True),
+            "validation_data": read_batches(fn_args.eval_files, declaration, training, shuffled=False),
             **fit_arguments(training),
         },
     )

@@ -15,8 +15,8 @@ import typer
 from rich.console import Console
 
 from pipeline.cli import live
-from pipeline.cli.features import features_app
 from pipeline.cli.failures import Failures, ending
+from pipeline.cli.features import features_app
 from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import (
     DEFAULT_FEATURES,

@@ -3,8 +3,12 @@
 TFX reads a column as large_list<int64 | float32 | large_binary>, one value a row at most; null is a missing value.
 """
 
+import contextlib
+import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +16,8 @@ import pyarrow.parquet as pq
 
 from modules.kernel.rounding import to_example
 from modules.spec import ROW_ID, Declaration
+
+_BATCH_ROWS = 1 << 16
 
 _TYPES = {
     "int": pa.int64(),
@@ -43,6 +49,12 @@ def _as_lists(values: pa.Array, to: pa.DataType) -> pa.Array:
     return pa.LargeListArray.from_arrays(offsets, inner, mask=pa.array(~valid))
 
 
+def as_lists(values: np.ndarray) -> pa.LargeListArray:
+    """Values of shape (rows,) or (rows, width), as a column of examples with all values of a row in its list."""
+    offsets = np.arange(len(values) + 1, dtype=np.int64) * (values[:1].size if len(values) else 0)
+    return pa.LargeListArray.from_arrays(offsets, values.ravel())
+
+
 def values_of(batch: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
     """One column of examples as a flat array, null where the row has no value."""
     column = batch.column(name)
@@ -51,21 +63,67 @@ def values_of(batch: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
     return pc.list_element(pc.if_else(pc.equal(pc.list_value_length(column), 0), None, column), 0)
 
 
+class ExampleFile(contextlib.AbstractContextManager["ExampleFile"]):
+    """One Parquet file of examples, which appears under its name when it is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        if self._writer is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._writer = pq.ParquetWriter(self._unfinished, batch.schema, use_compliant_nested_type=False)
+        self._writer.write_batch(batch)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            if kind is None:
+                self._unfinished.rename(self._path)
+            else:
+                self._unfinished.unlink()
+
+
 class ExampleWriter:
-    """Writes one Parquet file a split, each opened when its first rows come."""
+    """Writes one file a split, each opened when its first rows come."""
 
     def __init__(self, directory: str, shard: str) -> None:
         self._directory = Path(directory)
         self._shard = shard
-        self._writers: dict[str, pq.ParquetWriter] = {}
+        self._files: dict[str, ExampleFile] = {}
+        self._open = contextlib.ExitStack()
 
     def write(self, split: str, batch: pa.RecordBatch) -> None:
-        if split not in self._writers:
+        if split not in self._files:
             path = self._directory / f"Split-{split}" / f"examples-{self._shard}.parquet"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._writers[split] = pq.ParquetWriter(path, batch.schema, use_compliant_nested_type=False)
-        self._writers[split].write_batch(batch)
+            self._files[split] = self._open.enter_context(ExampleFile(path))
+        self._files[split].write(batch)
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+        self._open.close()
+
+
+def example_files(uri: str, splits: Iterable[str]) -> list[tuple[str, str]]:
+    """(split, path) of each file of the examples at `uri`, in the order of the splits and of the files' names."""
+    return [(split, str(path)) for split in splits for path in sorted(Path(uri, f"Split-{split}").glob("*.parquet"))]
+
+
+def read_examples(path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The columns, in their order, of a file of examples, in batches of up to 65,536 rows."""
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False):
+            yield batch.select(columns)
+
+
+class ReadExamples(beam.DoFn):
+    """(split, path) -> (split, batch of the columns) of each batch of the file."""
+
+    def __init__(self, columns: list[str]) -> None:
+        self._columns = columns
+
+    def process(self, element: tuple[str, str]) -> Iterator[tuple[str, pa.RecordBatch]]:
+        split, path = element
+        for batch in read_examples(path, self._columns):
+            yield split, batch

@@ -1,6 +1,7 @@
 """What a row of conformed columns gets beside its features: its identity, its label, and its split."""
 
 import hashlib
+import itertools
 import math
 from fractions import Fraction
 
@@ -21,13 +22,17 @@ def row_ids(columns: dict[str, pa.Array]) -> pa.Array:
     """
     parts = []
     for name in sorted(columns):
-        text = pc.cast(columns[name], pa.string())
+        values = columns[name].dictionary_encode()  # so that a value is written once, however many rows have it
+        text = pc.cast(values.dictionary, pa.string())
         length = pc.cast(pc.binary_length(text), pa.string())
-        parts.append(pc.binary_join_element_wise(length, text, ":", null_handling="emit_null"))
+        parts.append(pc.binary_join_element_wise(length, text, ":").take(values.indices))
     rows = pc.binary_join_element_wise(*parts, ",", null_handling="replace", null_replacement="-")
-    return pa.array(
-        [hashlib.blake2b(row.encode(), digest_size=16).hexdigest() for row in rows.to_pylist()], pa.string()
-    )
+    _, offsets, data = rows.buffers()
+    ends = np.frombuffer(offsets, np.int32, len(rows) + 1).tolist()
+    text = memoryview(data)
+    digests = [hashlib.blake2b(text[start:end], digest_size=16).digest() for start, end in itertools.pairwise(ends)]
+    places = np.arange(len(rows) + 1, dtype=np.int32) * 32
+    return pa.StringArray.from_buffers(len(rows), pa.py_buffer(places), pa.py_buffer(b"".join(digests).hex().encode()))
 
 
 def labels(columns: dict[str, pa.Array], label: Label) -> pa.Array:

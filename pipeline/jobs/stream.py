@@ -1,6 +1,7 @@
 """The streaming job: sources -> parse and validate -> merge into online rows -> acknowledge."""
 
 import dataclasses
+import gc
 import signal
 import threading
 import types
@@ -136,6 +137,7 @@ def run_stream(
                 patiently(lambda: check(opened), told.draining)
             while not told.ended and not told.draining.is_set():
                 _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events), told)
+                gc.collect()  # what the runner kept of its bundles refers to itself
         return told.counts
     finally:
         forget(job)

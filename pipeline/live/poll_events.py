@@ -18,9 +18,9 @@ from pipeline.sources.source import EventBatch, EventSource, Partition
 from pipeline.stores.store import Register
 
 _END = 2**62
-_BUNDLE_S = 0.5
+_BUNDLE_S = 1.0
 """Seconds after which a bundle ends, so that it is committed and acknowledged."""
-_RENEW_AFTER = 2_000
+_RENEW_AFTER = 300
 """Bundles after which the source ends and the job starts it anew: the local runner keeps some 25 kB of each."""
 
 

@@ -5,28 +5,25 @@ from pathlib import Path
 
 from tfx.components.schema_gen.component import SchemaGen
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
-from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
-from tfx.components.transform.component import Transform
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
-from tfx.proto import trainer_pb2, transform_pb2
+from tfx.proto import trainer_pb2
 from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
-import tensorflow_data_validation as tfdv  # isort: skip (it can only be imported after tfx)
-
-from modules.spec import ROW_ID, SPLITS, TRAIN, VALIDATION, Declaration
+from modules.spec import TRAIN, VALIDATION, Declaration
 from pipeline.components.baseline import LastOtherBlessedModel
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.example_gen import ExampleGen
 from pipeline.components.example_validator import ExampleValidator
 from pipeline.components.pusher import Pusher
-from pipeline.ingest.examples import example_types
+from pipeline.components.statistics_gen import StatisticsGen
+from pipeline.components.transform import Transform
 from pipeline.ingest.files import InputFile
 from pipeline.orchestration.digests import ROOT
 
@@ -77,10 +74,7 @@ class Place:
 def describe_data(inputs: PipelineInputs) -> tuple[ExampleGen, StatisticsGen, SchemaGen]:
     """The components that say what the data is, before anything judges it."""
     example_gen = ExampleGen(inputs.files, inputs.events, inputs.content, inputs.declaration)
-    # The row id is left out: its values are all different, and to rank millions of them costs more than all the rest.
-    described = [name for name in example_types(inputs.declaration) if name != ROW_ID]
-    options = tfdv.StatsOptions(feature_allowlist=described)
-    statistics_gen = StatisticsGen(examples=example_gen.outputs["examples"], stats_options=options)
+    statistics_gen = StatisticsGen(example_gen.outputs["examples"], inputs.declaration)
     schema_gen = SchemaGen(statistics=statistics_gen.outputs["statistics"], infer_feature_shape=True)
     return example_gen, statistics_gen, schema_gen
 
@@ -102,14 +96,7 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
 
     example_validator = ExampleValidator(examples, statistics_gen.outputs["statistics"], schema)
 
-    transform = Transform(
-        examples=examples,
-        schema=schema,
-        preprocessing_fn="modules.preprocessing.preprocessing_fn",
-        stats_options_updater_fn="modules.preprocessing.stats_options_updater_fn",
-        splits_config=transform_pb2.SplitsConfig(analyze=[TRAIN], transform=list(SPLITS)),
-        custom_config={"declaration": declaration.only().model_dump_json()},
-    )
+    transform = Transform(examples, schema, declaration, "modules.preprocessing.preprocessing_fn")
     transform.add_upstream_node(example_validator)
 
     learning = {"declaration": declaration.only("training", "tuning").model_dump_json(), "trials": inputs.trials}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
+import tensorflow_transform as tft
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_BLESSED_KEY, BLESSED_VALUE
 from tfx.components.statistics_gen import stats_artifact_utils
@@ -119,9 +120,8 @@ def _schema(outputs: Outputs) -> str:
 
 
 def _transform(outputs: Outputs) -> str:
-    path = Path(_uri(outputs, "post_transform_schema"))
-    schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(str(path)))
-    return f"{len(schema.feature) - 2} model inputs"
+    graph = tft.TFTransformOutput(_uri(outputs, "transform_graph"))
+    return f"{len(graph.transformed_metadata.schema.feature)} model inputs"
 
 
 def _tuner(outputs: Outputs) -> str:

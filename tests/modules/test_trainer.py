@@ -8,8 +8,8 @@ import keras
 import keras_tuner
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-import tensorflow_transform as tft
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from modules.model import build_model
@@ -81,13 +81,49 @@ def test_no_two_features_share_an_embedding() -> None:
     assert len(set(logits.values())) == len(logits)
 
 
-def test_batches_hold_every_row_once(taxi_run: Path, tmp_path: Path) -> None:
+def test_batches_hold_every_row_once_with_its_own_label(taxi_run: Path, tmp_path: Path) -> None:
     declaration = taxi()
-    transform = tft.TFTransformOutput(str(artifact(taxi_run, "Transform", "transform_graph")))
+    [path] = (artifact(taxi_run, "Transform", "transformed_examples") / f"Split-{VALIDATION}").iterdir()
+    written = pq.read_table(path)
     files = fn_args(taxi_run, tmp_path).eval_files
-    batches = list(read_batches(files, transform, declaration, declaration.training, shuffled=False))
-    assert sum(len(label) for _, label in batches) == 1500
-    assert {frozenset(batch) for batch, _ in batches} == {frozenset(declaration.features)}
+    batches = list(read_batches(files, declaration, declaration.training, shuffled=False))
+    labels = np.concatenate([label for _, label in batches])
+    assert labels.tolist() == written[declaration.label.name].to_pylist()
+    assert labels.shape == (1500, 1)
+    for name in declaration.features:
+        found = np.concatenate([batch[name] for batch, _ in batches])
+        assert found.tobytes() == written[name].combine_chunks().flatten().to_numpy().tobytes(), name
+
+
+def test_shuffled_batches_hold_every_row_once_an_epoch(taxi_run: Path, tmp_path: Path) -> None:
+    declaration = taxi()
+    training = declaration.training.model_copy(update={"batch_size": 100})
+    files = fn_args(taxi_run, tmp_path).eval_files
+    in_order = [rows(batch) for batch in read_batches(files, declaration, training, shuffled=False)]
+    shuffled = read_batches(files, declaration, training, shuffled=True)
+    first, second = ([row for batch in part.take(15) for row in rows(batch)] for part in (shuffled, shuffled.skip(15)))
+    together = [row for batch in in_order for row in batch]
+    assert len(together) == 1500
+    assert first != together
+    assert first != second
+    assert sorted(first) == sorted(second) == sorted(together)
+
+
+def rows(batch: Any) -> list[tuple[Any, ...]]:
+    """The batch's rows, each with its values and its label."""
+    inputs, label = batch
+    columns = [np.asarray(inputs[name]).reshape(len(label), -1) for name in sorted(inputs)]
+    return [tuple(row) for row in np.hstack([*columns, label]).tolist()]
+
+
+@pytest.mark.parametrize("features", [["trip_miles", "fare"], ["company", "trip_start_hour"]])
+def test_a_batch_of_numbers_alone_or_of_categories_alone(taxi_run: Path, tmp_path: Path, features: list[str]) -> None:
+    declaration = taxi()
+    columns = {name: column for name, column in declaration.columns.items() if name in features}
+    declaration = Declaration.model_construct(**dict(declaration) | {"columns": columns})
+    files = fn_args(taxi_run, tmp_path).eval_files
+    batches = list(read_batches(files, declaration, declaration.training, shuffled=False))
+    assert {frozenset(batch) for batch, _ in batches} == {frozenset(features)}
 
 
 @pytest.mark.parametrize("algorithm", ["random", "bayesian"])

@@ -13,8 +13,8 @@ MOST = 2**53 - 1
 
 
 @given(st.lists(VALUES, min_size=1, max_size=20), st.integers(1, 2**20))
-@example([MOST] * 20, 2**30)
-@example([-MOST] * 20, 2**30)
+@example([MOST] * 2, 2**30)  # as many as may be added
+@example([-MOST] * 2, 2**30)
 @example([2**30, -1, 2**30 - 1], 1)
 def test_sums_are_exact(values: list[int], times: int) -> None:
     for split, power in ((limbs, 1), (square_limbs, 2)):
