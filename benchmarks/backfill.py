@@ -2,17 +2,21 @@
 
     uv run python -m benchmarks.backfill
 
-Each side reads the same Parquet file and writes one, in a process of its own; CPU seconds are those of the whole process,
-imports included. Polars runs in an environment of its own, with `rolling_*_by` over each key and, where a feature is
-delayed, `rolling` with an offset, which is the faster way there. The values are compared: counts exactly, the others to
-1e-9, because Polars adds floats in the order of the rows.
+Each side reads the same Parquet file and writes one, in a process of its own; CPU seconds are those of the whole
+process, imports included. Polars runs in an environment of its own, with `rolling_*_by` over each key and, where a
+feature is delayed, `rolling` with an offset, which is the faster way there. The values are compared: counts exactly, the
+others to 1e-9, because Polars adds floats in the order of the rows.
 """
 
 import argparse
+import multiprocessing
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -46,8 +50,9 @@ live:
         for name, said in {
             "count": "aggregation: count",
             "fare": "aggregation: mean, value: fare, scale: 100, default: -1",
-            "tip": "aggregation: mean, value: tip, scale: 100, default: -1, delay: 1d",
-            "share": "aggregation: ratio, value: tip, scale: 100, over: {value: fare, scale: 100}, default: -1, delay: 1d",
+            "tip": "delay: 1d, aggregation: mean, value: tip, scale: 100, default: -1",
+            "share": "delay: 1d, aggregation: ratio, value: tip, scale: 100, default: -1, "
+            "over: {value: fare, scale: 100}",
         }.items()
     )
     + """\
@@ -63,10 +68,10 @@ import polars as pl
 
 rides = pl.read_parquet(sys.argv[1])
 rides = rides.with_columns(pl.from_epoch("at", time_unit="s"), one=pl.lit(1)).sort("cab", "at")
-window = dict(by="at", closed="left")
+one, fare = pl.col("one"), pl.col("fare")
 rides = rides.with_columns(
-    [pl.col("one").rolling_sum_by(window_size=f"{d}d", **window).over("cab").alias(f"count_{d}d") for d in (1, 7, 30)]
-    + [pl.col("fare").rolling_mean_by(window_size=f"{d}d", **window).over("cab").alias(f"fare_{d}d") for d in (1, 7, 30)]
+    [one.rolling_sum_by("at", f"{d}d", closed="left").over("cab").alias(f"count_{d}d") for d in (1, 7, 30)]
+    + [fare.rolling_mean_by("at", f"{d}d", closed="left").over("cab").alias(f"fare_{d}d") for d in (1, 7, 30)]
 )
 for d in (1, 7, 30):
     delayed = rides.rolling("at", period=f"{d}d", offset=f"-{d + 1}d", closed="left", group_by="cab").agg(
@@ -85,6 +90,16 @@ from pipeline.jobs.backfill import backfill
 
 backfill(load_declaration(Path(sys.argv[1])), {"rides": [sys.argv[2]]}, None, Path(sys.argv[3]))
 """
+
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+def aside(function: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+    """Calls it in a process of its own, because a child's peak memory begins at that of its parent."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *args, **kwargs).result()
 
 
 def write_rides(path: Path, rides: int, cabs: int, hot: bool = False) -> None:
@@ -142,10 +157,10 @@ def beside_polars(directory: Path) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- |")
     for cabs in (4_990, 10_000):
         rides, ours, theirs = directory / "rides.parquet", directory / f"ours-{cabs}", directory / "theirs.parquet"
-        write_rides(rides, 1_750_000, cabs)
+        aside(write_rides, rides, 1_750_000, cabs)
         reference = measure([str(python), "-c", POLARS, str(rides), str(theirs)], directory, directory)
         cost = twinbeam(directory, rides, ours)
-        found = differences(ours, theirs)
+        found = aside(differences, ours, theirs)
         assert all(found[f"count_{days}d"] == 0 for days in DAYS), found
         assert max(found.values()) < 1e-9, found
         for name, side, more in (
@@ -161,7 +176,7 @@ def by_size(directory: Path) -> None:
     print("| --- | --- | --- | --- | --- |")
     for rides, hot in [*((rides, False) for rides in LINEAR), (LINEAR[-1], True)]:
         path = directory / "rides.parquet"
-        write_rides(path, rides, 4_990, hot)
+        aside(write_rides, path, rides, 4_990, hot)
         cost = twinbeam(directory, path, directory / f"{rides}-{hot}")
         cabs = "4,990, one with half of the rides" if hot else "4,990"
         each = cost.cpu_s / rides * 1e6

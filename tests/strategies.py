@@ -180,6 +180,7 @@ def amounts(bad: bool = True) -> st.SearchStrategy[float | None]:
     """Numbers around what a scale rounds, with nulls; if wanted also such as cannot be taken in."""
     return st.one_of(
         st.sampled_from(AMOUNTS),
+        st.sampled_from(AMOUNTS),
         st.sampled_from([*AMOUNTS[:6], None]),
         st.floats(-1e4, 1e4),
         st.sampled_from([*LARGE_AMOUNTS, *(BAD_AMOUNTS if bad else ())]),
@@ -224,7 +225,8 @@ def events(draw: st.DrawFn, source: Source, most: int = 24) -> list[Row]:
             "buyer": draw(buyers()),
         }
 
-    found = draw(st.lists(event(), max_size=most))
+    least = draw(st.integers(0, most))
+    found = draw(st.lists(event(), min_size=least, max_size=least))
     if found:
         found += draw(st.lists(st.sampled_from(found), max_size=4))  # the very same again
     return found
@@ -234,20 +236,25 @@ def events(draw: st.DrawFn, source: Source, most: int = 24) -> list[Row]:
 def keyed(draw: st.DrawFn) -> Row:
     """The columns of which keys are made."""
     return {
-        "shop": draw(st.sampled_from(["a", "a", "a", "ab", None])),
-        "lane": draw(st.sampled_from([1, 1, 1, -(2**63), None])),
-        "member": draw(st.sampled_from([True, True, False, None])),
+        "shop": draw(st.sampled_from(["a", "a", "a", "a", "ab", None])),
+        "lane": draw(st.sampled_from([1, 1, 1, 1, -(2**63), None])),
+        "member": draw(st.sampled_from([True, True, True, True, False, None])),
     }
 
 
 @st.composite
 def requests(draw: st.DrawFn, entity: Entity, happened: list[Row]) -> Request:
-    """Requests at which some event enters or leaves a window, or nearly so."""
-    time = draw(st.sampled_from([event["time"] for event in happened])) if happened else 0
+    """Requests at which some event enters or leaves a window, or nearly so; most with that event's key."""
+    event = draw(st.sampled_from(happened)) if happened else draw(keyed()) | {"time": 0}
     window = draw(st.sampled_from([feature.window for feature in entity.features]))
-    after = draw(st.sampled_from([0, 1, window.delay, window.delay + 1, window.delay + window.length]))
-    near = draw(st.sampled_from([0, 0, 1, -1, window.edge, window.edge - 1, window.step, -window.step]))
-    row = draw(keyed()) | {"amount": draw(amounts(False)), "items": draw(item_counts(False)), "buyer": draw(buyers())}
+    slot = event["time"] // entity.source.tick
+    enters = (slot // window.edge + 1) * window.edge + window.delay
+    last = (slot // window.step + 1) * window.step + window.length  # the stop from which on the start is behind it
+    leaves = -(-last // window.edge) * window.edge + window.delay
+    asked = draw(st.one_of(st.sampled_from([enters, leaves, enters + 1]), st.integers(enters, leaves)))
+    own = draw(st.one_of(st.just(event), st.just(event), st.just(event), keyed()))
+    row = {column: own[column] for column in ("shop", "lane", "member")}
+    row |= {"amount": draw(amounts(False)), "items": draw(item_counts(False)), "buyer": draw(buyers())}
     row |= dict.fromkeys(("time", "ingest", "id", "part"))
     scale = max(t.scale for f in entity.features for t in (f.taking, f.over) if t is not None)
     if row["amount"] is not None and abs(row["amount"] * scale) >= 2**53:
@@ -255,7 +262,7 @@ def requests(draw: st.DrawFn, entity: Entity, happened: list[Row]) -> Request:
     if row["items"] is not None and abs(row["items"] * scale) >= 2**53:
         row["items"] = 7
     key = tuple(row[column] for column in entity.key)
-    return Request(key, time // entity.source.tick + after + near, row)
+    return Request(key, asked - draw(st.sampled_from([0, 0, 1])), row)
 
 
 @st.composite
@@ -263,7 +270,7 @@ def cases(draw: st.DrawFn, aggregation: str | None = None, most: int = 24) -> Ca
     """All of it; the first feature of the aggregation, if one is given."""
     entity = draw(entities(aggregation))
     happened = draw(events(entity.source, most))
-    asked = draw(st.lists(requests(entity, happened), min_size=1, max_size=12))
+    asked = draw(st.lists(requests(entity, happened), min_size=6, max_size=12))
     found = {tuple(row[column] for column in entity.key) for row in happened} | {request.key for request in asked}
     return Case(entity, happened, sorted((key for key in found if None not in key), key=repr), asked)
 
@@ -296,7 +303,7 @@ def schedules() -> st.SearchStrategy[Schedule]:
     """Any."""
     return st.builds(
         Schedule,
-        steps=st.lists(steps(), max_size=8).map(tuple),
+        steps=st.lists(steps(), min_size=1, max_size=8).map(tuple),
         seed=st.integers(0, 2**32),
         at_once=st.sampled_from([1, 3, 64]),
     )

@@ -11,6 +11,7 @@ Merging is commutative, and idempotent by identity as long as a slot is open. Cl
 
 import dataclasses
 import itertools
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,6 +32,7 @@ _HEADER = 5
 registers `older` holds; and the last slot with an event."""
 _FOLD_AT = 32
 _WORD = np.dtype("<i8")
+_HEADER_FORMAT, _COUNT_FORMAT = struct.Struct(f"<{_HEADER}q"), struct.Struct("<q")
 _IDENTITY = 4
 
 
@@ -222,20 +224,15 @@ def decode(entity: Entity, stored: Sequence[tuple[bytes, bytes] | None]) -> tupl
       Cells and registers, each sorted by owner and start; and int64, shape (rows,): the slot below which requests are
       refused.
     """
-    rows = _decode_all(entity, [None if parts is None else (parts[0], b"") for parts in stored])
-    old_cells, old_registers = _decode_older(entity, [b"" if parts is None else parts[1] for parts in stored])
-    return (
-        _sorted(concatenate(old_cells, rows.cells)),
-        _sorted(concatenate(old_registers, rows.registers)),
-        rows.headers[:, _FLOOR],
-    )
-
-
-def _sorted(part: Owned) -> Owned:
-    """By owner; older cells all start before recent ones."""
-    if (part.owners[1:] >= part.owners[:-1]).all():
-        return part
-    return part.where(np.argsort(part.owners, kind="stable"))
+    floors = np.full(len(stored), NEVER, np.int64)
+    cell_parts, register_parts = [b""] * len(stored), [b""] * len(stored)
+    for index, parts in enumerate(stored):
+        if parts is not None:  # older cells all start before recent ones
+            header, cells, marks = _cut_recent(entity, parts[0])
+            old_cells, old_marks = _cut_older(entity, parts[1])
+            floors[index] = header[_FLOOR]
+            cell_parts[index], register_parts[index] = old_cells + cells, old_marks + marks
+    return _table(cell_parts, entity.height), _table(register_parts, registers.HEIGHT), floors
 
 
 def _coarsen(windows: Sequence[Window], part: Owned, floors: np.ndarray) -> Owned:
@@ -304,43 +301,53 @@ def _split(part: Owned, owners: int) -> list[np.ndarray]:
 
 def _decode_all(entity: Entity, stored: Sequence[tuple[bytes, bytes] | None]) -> Rows:
     headers = np.empty((len(stored), _HEADER), np.int64)
-    cell_parts, register_parts, id_parts = [], [], []
+    headers[:] = 0, NEVER, NEVER, 0, NEVER
+    cell_parts, register_parts = [b""] * len(stored), [b""] * len(stored)
     for index, parts in enumerate(stored):
-        if parts is None:
-            headers[index] = 0, NEVER, NEVER, 0, NEVER
-            words = ids = np.empty(0, np.int64)
-        else:
-            words, ids = np.frombuffer(parts[0], _WORD), np.frombuffer(parts[1], _WORD)
-            headers[index], words = words[:_HEADER], words[_HEADER:]
-        cut = headers[index, _CELLS] * entity.height
-        cell_parts.append(words[:cut])
-        register_parts.append(words[cut:])
-        id_parts.append(ids)
+        if parts is not None:
+            headers[index], cell_parts[index], register_parts[index] = _cut_recent(entity, parts[0])
     return Rows(
         headers,
         _table(cell_parts, entity.height),
         _table(register_parts, registers.HEIGHT),
-        _table(id_parts, _IDENTITY),
+        _table([b"" if parts is None else parts[1] for parts in stored], _IDENTITY),
     )
 
 
 def _decode_older(entity: Entity, older: Sequence[bytes]) -> tuple[Owned, Owned]:
-    cell_parts, register_parts = [], []
-    for part in older:
-        words = np.frombuffer(part, _WORD)
-        cut = 1 + int(words[0]) * entity.height if len(words) else 0
-        cell_parts.append(words[1:cut])
-        register_parts.append(words[cut:])
-    return _table(cell_parts, entity.height), _table(register_parts, registers.HEIGHT)
+    parts = [_cut_older(entity, part) for part in older]
+    return (
+        _table([cells for cells, _ in parts], entity.height),
+        _table([marks for _, marks in parts], registers.HEIGHT),
+    )
 
 
-def _table(parts: Sequence[np.ndarray], height: int) -> Owned:
-    """Columns of int64, one after the other, as a table with their owners."""
-    if any(len(part) % height for part in parts):
+def _cut_recent(entity: Entity, recent: bytes) -> tuple[tuple[int, ...], bytes, bytes]:
+    """Header, cells and registers."""
+    header = _HEADER_FORMAT.unpack_from(recent)
+    cut = _HEADER_FORMAT.size + header[_CELLS] * entity.height * _WORD.itemsize
+    return header, recent[_HEADER_FORMAT.size : cut], recent[cut:]
+
+
+def _cut_older(entity: Entity, older: bytes) -> tuple[bytes, bytes]:
+    """Cells and registers."""
+    if not older:
+        return b"", b""
+    (cells,) = _COUNT_FORMAT.unpack_from(older)
+    cut = _COUNT_FORMAT.size + cells * entity.height * _WORD.itemsize
+    return older[_COUNT_FORMAT.size : cut], older[cut:]
+
+
+def _table(parts: Sequence[bytes], height: int) -> Owned:
+    """What each owner has, columns of int64 one after the other, as a table."""
+    content = b"".join(parts)
+    if not content:
+        return Owned(np.empty((height, 0), np.int64), np.empty(0, np.int64))
+    size = height * _WORD.itemsize
+    if any(len(part) % size for part in parts):
         raise ValueError("a stored row is damaged, or of another declaration: its length does not suit its layout")
-    counts = np.array([len(part) // height for part in parts], np.int64)
-    words = np.concatenate(parts) if len(parts) else np.empty(0, np.int64)
-    return Owned(np.ascontiguousarray(words.reshape(-1, height).T), np.repeat(np.arange(len(parts)), counts))
+    table = np.frombuffer(content, _WORD).reshape(-1, height)
+    return Owned(np.array(table.T, order="C"), np.repeat(np.arange(len(parts)), [len(part) // size for part in parts]))
 
 
 def history(entity: Entity, events: Events, owners: np.ndarray) -> tuple[Owned, Owned, int]:

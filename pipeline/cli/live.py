@@ -42,6 +42,7 @@ Sources = Annotated[
         metavar="[SOURCE=]URL",
     ),
 ]
+BatchEvents = Annotated[int, typer.Option(help="Events merged at once at most.", min=1)]
 
 
 def _make_directory(store: str) -> None:
@@ -68,7 +69,7 @@ def stream_command(
     sources: Sources = [],  # noqa: B006
     store: Store = DEFAULT_STORE,
     dead_letters: DeadLetters = DEFAULT_DEAD_LETTERS,
-    batch_events: Annotated[int, typer.Option(help="Events merged at once at most.", min=1)] = 20_000,
+    batch_events: BatchEvents = 20_000,
     metrics_port: Annotated[
         int, typer.Option(help="Port for Prometheus on /metrics, and readiness on /ready; 0: none.", min=0, max=65535)
     ] = 0,
@@ -99,6 +100,7 @@ def bootstrap_command(
     until: Annotated[str, typer.Option(help="Only events ingested before: 2016-03-01T00:00:00Z.", metavar="TIME")] = "",
     store: Store = DEFAULT_STORE,
     dead_letters: DeadLetters = DEFAULT_DEAD_LETTERS,
+    batch_events: BatchEvents = 20_000,
     debug: Debug = False,
 ) -> None:
     """Fills a store with history, for a stream to go on from."""
@@ -111,7 +113,7 @@ def bootstrap_command(
         paths = _one_each(declaration, events, "--events")
         place = Place(store, declaration.features_fingerprint)
         with interrupt_ends(_interrupted):
-            counts = bootstrap(declaration, paths, _micros(until) if until else None, place, dead_letters)
+            counts = bootstrap(declaration, paths, _micros(until) if until else None, place, dead_letters, batch_events)
         typer.echo(json.dumps(dataclasses.asdict(counts)))
 
 

@@ -68,8 +68,9 @@ class MergeEvents(beam.DoFn):
         if len(batch.rows):
             parsed = parse(self._sources[batch.source], self._types[batch.source], batch.rows, batch.ingest)
             result = patiently(lambda: writer.merge(parsed.events), told.draining)
-            letters += self._rejected(batch, parsed) + self._noticed(batch, parsed, result, writer.bootstrapped)
-            _count(batch, parsed, result, told)
+            lost = _closed(batch, parsed, result, writer.bootstrapped)
+            letters += self._rejected(batch, parsed) + self._noticed(batch, parsed, result, lost)
+            _count(batch, len(parsed.events) - len(lost), result, told)
         if letters:
             patiently(lambda: self._dead_letters.write(letters), told.draining)
             for letter in letters:
@@ -87,17 +88,14 @@ class MergeEvents(beam.DoFn):
             for letter in self._letters(batch, rejected.reason, rejected.detail, rejected.rows)
         ]
 
-    def _noticed(self, batch: EventBatch, parsed: Parsed, result: MergeResult, bootstrapped: int) -> list[DeadLetter]:
-        closed = result.closed
-        ingest = parsed.events.times[closed] if batch.ingest is None else batch.ingest[parsed.rows[closed]]
-        unknown = closed[ingest >= bootstrapped]  # what was ingested before, the history held
+    def _noticed(self, batch: EventBatch, parsed: Parsed, result: MergeResult, lost: np.ndarray) -> list[DeadLetter]:
         return [
             *self._letters(
                 batch,
                 "closed",
                 "came to a closed slot: it counts already if it was delivered before, else it came later than the "
                 "watermark said and does not count",
-                parsed.rows[unknown],
+                parsed.rows[lost],
             ),
             *self._letters(
                 batch, "conflict", "another event has this id and time; both count", parsed.rows[result.conflicts]
@@ -118,10 +116,17 @@ class MergeEvents(beam.DoFn):
         ]
 
 
-def _count(batch: EventBatch, parsed: Parsed, result: MergeResult, told: Control) -> None:
-    told.counts.merged += len(parsed.events)
+def _closed(batch: EventBatch, parsed: Parsed, result: MergeResult, bootstrapped: int) -> np.ndarray:
+    """The events that came to closed slots, but for those that were ingested before the history ended: it held them."""
+    closed = result.closed
+    ingest = parsed.events.times[closed] if batch.ingest is None else batch.ingest[parsed.rows[closed]]
+    return closed[ingest >= bootstrapped]
+
+
+def _count(batch: EventBatch, merged: int, result: MergeResult, told: Control) -> None:
+    told.counts.merged += merged
     told.counts.duplicates += result.duplicates
-    metrics.MERGED.labels(batch.source).inc(len(parsed.events))
+    metrics.MERGED.labels(batch.source).inc(merged)
     metrics.DUPLICATES.labels(batch.source).inc(result.duplicates)
     metrics.CONTENDED.labels(batch.source).inc(result.refused)
     sizes = metrics.ROW_BYTES.labels(batch.source)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from modules.kernel import answer, cells, grid, registers, row, take, window
 from modules.kernel.cells import Owned
-from modules.kernel.window import Window
 from tests import strategies
 from tests.modules.kernel import paths, properties
 from tests.modules.kernel.properties import batch_is_the_oracle, closed_and_folded_rows_are_alike
@@ -24,7 +23,7 @@ BYTES = (
     st.tuples(strategies.cases(), strategies.schedules(), strategies.schedules()),
 )
 
-_edges, _closed_slots, _widths, _judge = Window.edges, window.closed_slots, grid.widths, take.judge
+_edges, _closed_slots, _widths, _judge = window._edges, window.closed_slots, grid.widths, take.judge
 _distinguish, _combine, _join, _whole = row._distinguish, cells.combine, registers.join, take.whole_numbers
 
 
@@ -39,19 +38,18 @@ _until_found = settings(
 )
 
 
-def _near_edge_closed(self: Window, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    start, stop = _edges(self, slots)
+def _near_edge_closed(slots: Any, length: Any, delay: Any, step: Any, edge: Any) -> tuple[Any, Any]:
+    start, stop = _edges(slots, length, delay, step, edge)
     return start, stop + 1
 
 
-def _far_edge_open(self: Window, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    start, stop = _edges(self, slots)
+def _far_edge_open(slots: Any, length: Any, delay: Any, step: Any, edge: Any) -> tuple[Any, Any]:
+    start, stop = _edges(slots, length, delay, step, edge)
     return start + 1, stop
 
 
-def _far_edge_of_the_slot(self: Window, slots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    stop = (slots - self.delay) // self.edge * self.edge
-    return (slots - self.delay - self.length) // self.step * self.step, stop
+def _far_edge_of_the_slot(slots: Any, length: Any, delay: Any, step: Any, edge: Any) -> tuple[Any, Any]:
+    return (slots - delay - length) // step * step, (slots - delay) // edge * edge
 
 
 def _too_wide(windows: Any, starts: np.ndarray, floors: np.ndarray) -> np.ndarray:
@@ -110,9 +108,9 @@ def _as_floats(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize(
     ("where", "broken", "noticed_by"),
     [
-        pytest.param((Window, "edges"), _near_edge_closed, BATCH, id="an event sees its own tick"),
-        pytest.param((Window, "edges"), _far_edge_open, BATCH, id="the first slot of the window is left out"),
-        pytest.param((Window, "edges"), _far_edge_of_the_slot, BATCH, id="the window is counted from the request"),
+        pytest.param((window, "_edges"), _near_edge_closed, BATCH, id="an event sees its own tick"),
+        pytest.param((window, "_edges"), _far_edge_open, BATCH, id="the first slot of the window is left out"),
+        pytest.param((window, "_edges"), _far_edge_of_the_slot, BATCH, id="the window is counted from the request"),
         pytest.param((take, "judge"), _one_microsecond(1), BATCH, id="lateness is a microsecond too kind"),
         pytest.param((take, "judge"), _one_microsecond(-1), BATCH, id="lateness is a microsecond too strict"),
         pytest.param((take, "whole_numbers"), _truncated, BATCH, id="numbers are cut, not rounded"),
@@ -127,7 +125,6 @@ def _as_floats(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ),
         pytest.param((grid, "widths"), _too_wide, STREAM, id="cells are coarsened across an edge"),
         pytest.param((grid, "widths"), _expired_early, STREAM, id="cells are coarsened or expire a slot too early"),
-        pytest.param((row, "_sorted"), lambda part: part, STREAM, id="older and recent cells are left apart"),
     ],
 )
 def test_a_broken_rule_is_noticed(

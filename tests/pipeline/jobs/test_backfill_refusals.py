@@ -60,8 +60,8 @@ def test_all_that_is_wrong_with_requests_is_said_at_once(place: Place) -> None:
     )
     assert "column at, 1 row: asked.jsonl, row 4: read 'yesterday'. Accepted: a whole number of s since" in refusal
     assert (
-        "column at, 1 row: asked.jsonl, row 5: read None. Accepted: a value in every request, because it is the request's time"
-        in refusal
+        "column at, 1 row: asked.jsonl, row 5: read None. Accepted: a value in every request, because it is the "
+        "request's time" in refusal
     )
     assert "column fare, 2 rows: asked.jsonl, row 8: read 'free'; asked.jsonl, row 10: read 'free'" in refusal
     assert refusal.endswith("Mend the requests, or declare the column otherwise.")
@@ -146,14 +146,14 @@ def test_events_that_do_not_count_are_told_by_reason(place: Place) -> None:
 
 
 def test_a_source_that_is_not_declared(place: Place) -> None:
-    with pytest.raises(InputError, match="--events trips: there is no such source. Declared are rides, payments"):
+    with pytest.raises(InputError, match=r"--events trips: there is no such source. Declared are rides, payments"):
         backfill(place.declaration, {"trips": ["a.csv"]}, None, place.directory / "out")
 
 
 def test_a_declaration_without_live_features(place: Place) -> None:
     text = RIDES[: RIDES.index("live:")] + RIDES[RIDES.index("label:") :]
     declaration = declare(place.directory / "none", text=text)
-    with pytest.raises(DeclarationError, match="there are no live features to compute. Declare one"):
+    with pytest.raises(DeclarationError, match=r"there are no live features to compute. Declare one"):
         backfill(declaration, {}, None, place.directory / "out")
 
 
@@ -165,7 +165,7 @@ def test_no_events_that_could_be_requests(place: Place) -> None:
         if "source: rides" not in line and "default: -1, window: 1d, delay" not in line
     ]
     declaration = declare(place.directory / "own", text=head + "\n".join(features))
-    with pytest.raises(InputError, match="no events are requests. Name the requests with --requests PATH"):
+    with pytest.raises(InputError, match=r"no events are requests. Name the requests with --requests PATH"):
         backfill(declaration, {"payments": place.events["payments"]}, None, place.directory / "out")
 
 
@@ -173,7 +173,7 @@ def test_an_output_that_is_there(place: Place) -> None:
     (place.directory / "out").mkdir()
     backfill(place.declaration, place.events, None, place.directory / "out")  # an empty directory is none
     before = read(place.directory / "out")
-    with pytest.raises(OutputError, match="out: is there already. Remove it, or name another --output"):
+    with pytest.raises(OutputError, match=r"out: is there already. Remove it, or name another --output"):
         backfill(place.declaration, place.events, None, place.directory / "out")
     assert read(place.directory / "out") == before
 
@@ -182,7 +182,7 @@ def test_two_at_once(place: Place) -> None:
     (place.directory / ".out.partial").mkdir()
     with (
         FileLock(place.directory / ".out.partial" / ".lock"),
-        pytest.raises(BusyError, match="out: another backfill is writing it. Wait for it"),
+        pytest.raises(BusyError, match=r"out: another backfill is writing it. Wait for it"),
     ):
         backfill(place.declaration, place.events, None, place.directory / "out")
     assert not (place.directory / "out").exists()
@@ -203,9 +203,9 @@ app()
 def _started(place: Place, rows: int, file_bytes: int = resource.RLIM_INFINITY) -> Iterator[subprocess.Popen[str]]:
     """The command on so many rides, in a process of its own that can write no larger file."""
     rides = write(place.directory / "many.parquet", make(3, rides=2000, payments=1).rides * (rows // 2000))
+    sources = "--events", "rides=many.parquet", "--events", "payments=payments.csv", "--requests", str(rides)
     process = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, "--features", "features.yaml", "--output", "out"]
-        + ["--events", "rides=many.parquet", "--events", "payments=payments.csv", "--requests", str(rides)],
+        [sys.executable, "-c", _COMMAND, "--features", "features.yaml", "--output", "out", *sources],
         cwd=place.directory,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,

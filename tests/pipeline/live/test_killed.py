@@ -1,7 +1,6 @@
 """SIGKILL at any moment: started again, the job ends as if nothing had happened."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -9,11 +8,8 @@ import pytest
 from modules.spec import Declaration
 from pipeline.dead_letters import LetterDirectory
 from pipeline.live.place import Place
-from pipeline.sources.urls import open_topic
 from tests.pipeline.live.lives import Life, living
 from tests.pipeline.live.rides import BROKEN, Rows, merged, payments, rides, spoilt, write
-from tests.pipeline.sources.feeds import PubSubFeed, send
-from tests.pipeline.sources.servers import Server
 
 _KILLS = 8
 DISORDER = "?shuffle=40s&duplicates=0.1&seed=5"
