@@ -4,8 +4,8 @@
 
 Each side reads the same Parquet file and writes one, in a process of its own; CPU seconds are those of the whole
 process, imports included. Polars runs in an environment of its own, with `rolling_*_by` over each key and, where a
-feature is delayed, `rolling` with an offset, which is the faster way there. The values are compared: counts exactly, the
-others to 1e-9, because Polars adds floats in the order of the rows.
+feature is delayed, `rolling` with an offset, which is the faster way there. The values are compared: counts exactly,
+the others to 1e-9, because Polars adds floats in the order of the rows.
 """
 
 import argparse

@@ -197,8 +197,8 @@ def item_counts(bad: bool = True) -> st.SearchStrategy[int | None]:
 
 
 def buyers() -> st.SearchStrategy[str | None]:
-    """Names, of which one is empty and one is not ASCII."""
-    return st.sampled_from(["ann", "ben", "", "Zoë", None, "ann"])
+    """Names, of which one is empty, one is not ASCII, and two set the same register to different ranks."""
+    return st.sampled_from(["ann", "ben", "", "Zoë", None, "ann", "buyer 10191"])
 
 
 @st.composite

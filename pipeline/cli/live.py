@@ -1,14 +1,13 @@
-"""The commands around the online store: stream, bootstrap, read, replay, store, deadletters."""
+"""The commands around the online store: stream, bootstrap, read, store, deadletters."""
 
 import dataclasses
 import datetime
 import json
+import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from modules.spec import Declaration, InputError, OutputError
 from pipeline.cli.failures import INTERRUPTED, Failures, ending
@@ -17,7 +16,6 @@ from pipeline.cli.options import (
     DEFAULT_DEAD_LETTERS,
     DEFAULT_FEATURES,
     DEFAULT_STORE,
-    AsJson,
     DeadLetters,
     Debug,
     Events,
@@ -45,7 +43,13 @@ Sources = Annotated[
 BatchEvents = Annotated[int, typer.Option(help="Events merged at once at most.", min=1)]
 
 
-def _make_directory(store: str) -> None:
+def _only_errors_of_ours(debug: bool) -> None:
+    """Keeps Beam from logging the traceback of what is told in one line."""
+    if not debug:
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+
+
+def make_directory(store: str) -> None:
     """Makes the directory of a SQLite file; that of the default store is made by a run, which need not have been."""
     if store.startswith("sqlite://"):
         directory = Path(store.removeprefix("sqlite://")).parent
@@ -56,6 +60,8 @@ def _make_directory(store: str) -> None:
 
 
 def _one_each(declaration: Declaration, given: list[str], option: str) -> dict[str, str]:
+    if declaration.live is None:
+        return {}  # who opens the sources says so
     found = by_source(declaration, given, option)
     if several := [source for source, places in found.items() if len(places) > 1]:
         raise InputError(f"{option}: {several[0]} is there {len(found[several[0]])} times. Leave one.")
@@ -78,7 +84,8 @@ def stream_command(
     """Keeps the online store fresh from the streams, until they end or SIGTERM drains it."""
     with ending(Failures(debug)):
         declaration = load(features, overrides)
-        _make_directory(store)
+        make_directory(store)
+        _only_errors_of_ours(debug)
         from pipeline.jobs.stream import sources_of, stream
         from pipeline.live.metrics_server import metrics_server
         from pipeline.live.place import Place
@@ -106,7 +113,8 @@ def bootstrap_command(
     """Fills a store with history, for a stream to go on from."""
     with ending(Failures(debug)):
         declaration = load(features, overrides)
-        _make_directory(store)
+        make_directory(store)
+        _only_errors_of_ours(debug)
         from pipeline.jobs.bootstrap import bootstrap
         from pipeline.live.place import Place
 
@@ -130,59 +138,6 @@ def _micros(text: str) -> int:
     if time is None or time.tzinfo is None:
         raise InputError(f"--until {text}: accepted: a date and time with an offset, such as 2016-03-01T00:00:00Z.")
     return (time - datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)) // datetime.timedelta(microseconds=1)
-
-
-@app.command("replay")
-def replay_command(
-    features: Features = DEFAULT_FEATURES,
-    overrides: Set = [],  # noqa: B006
-    events: Events = [],  # noqa: B006
-    requests: Annotated[str, typer.Option(help="Rows to ask for; without it, the events.", metavar="PATH")] = "",
-    store: Annotated[
-        str, typer.Option(help="Where a namespace is made, and removed; without it, a file of its own.", metavar="URL")
-    ] = "",
-    shuffle: Annotated[
-        str, typer.Option(help="How far events are given from their place, in ingest time.", metavar="DURATION")
-    ] = "5m",
-    duplicates: Annotated[float, typer.Option(help="Share of events given twice.", min=0, max=1)] = 0.05,
-    late: Annotated[bool, typer.Option(help="Takes events in late, up to their source's lateness.")] = True,
-    seed: Annotated[int, typer.Option(help="From which all chance comes.", min=0)] = 1,
-    as_json: AsJson = False,
-    debug: Debug = False,
-) -> None:
-    """Proves that stream and batch give the same bits, on recorded events; exit code 1 where they differ."""
-    with ending(Failures(debug, as_json)):
-        declaration = load(features, overrides)
-        from pipeline.jobs.replay import Disorder, replay
-
-        paths = {name: places[0] for name, places in by_source(declaration, events, "--events").items()}
-        found = replay(declaration, paths, requests or None, store or None, Disorder(shuffle, duplicates, late, seed))
-        if as_json:
-            typer.echo(json.dumps(dataclasses.asdict(found)))
-        else:
-            _print_replayed(found)
-        if found.mismatches or not found.compared:
-            raise typer.Exit(1)
-
-
-def _print_replayed(found: Any) -> None:
-    console = Console()
-    events = ", ".join(f"{count:,} of {source}" for source, count in found.events.items())
-    console.print(f"events: {events}; requests: {found.requests:,}; live features: {found.features}", highlight=False)
-    console.print(
-        f"values compared: {found.compared:,}; different: {found.mismatches:,}; "
-        f"incomplete: {found.incomplete:,}; refused as too old: {found.refused:,}",
-        highlight=False,
-    )
-    if found.differences:
-        table = Table("feature", "key", "request time", "batch", "stream", "batch bits", "stream bits")
-        for each in found.differences:
-            time = datetime.datetime.fromtimestamp(each.time / 1e6, datetime.UTC).isoformat()
-            table.add_row(
-                each.feature, ", ".join(map(str, each.key)), time, repr(each.batch), repr(each.stream),
-                each.batch_bits, each.stream_bits,
-            )  # fmt: skip
-        console.print(table)
 
 
 @app.command("read")
@@ -260,6 +215,7 @@ def letters_replay(
     """Gives what can be replayed to the store again, as it is declared now; what counts is removed."""
     with ending(Failures(debug)):
         declaration = load(features, overrides)
+        _only_errors_of_ours(debug)
         from pipeline.jobs.stream import stream
         from pipeline.live.letters import letter_sources
         from pipeline.live.place import Place

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 
 from pipeline.cli import live
+from pipeline.cli.backfill import backfill_command
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.features import features_app
 from pipeline.cli.interrupt import interrupt_ends
@@ -31,6 +32,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.progress import TerminalProgress
 from pipeline.cli.quiet import noise_to
+from pipeline.cli.replay import replay_command
 from pipeline.cli.summary import print_differences, print_summary
 from pipeline.local_run import RunSettings, accept_schema, run
 from pipeline.serving import versions
@@ -39,8 +41,10 @@ from pipeline.workspace import Workspace
 app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
+app.command("backfill")(backfill_command)
 app.add_typer(live.app)
 app.add_typer(features_app, name="features")
+app.command("replay")(replay_command)
 
 
 @contextlib.contextmanager

@@ -53,7 +53,9 @@ def by_source(declaration: Declaration, given: list[str], option: str) -> dict[s
         name, equals, place = each.partition("=")
         if not equals or name not in sources:
             if len(sources) != 1 or (equals and "/" not in name and "." not in name):
-                raise InputError(f"{option} {each}: accepted: SOURCE=PLACE with a source out of {', '.join(sources)}.")
+                from pipeline.sources.urls import without_password
+
+                raise InputError(f"{option} {without_password(each)}: accepted: SOURCE=PLACE with a source out of {', '.join(sources)}.")
             name, place = sources[0], each
         found.setdefault(name, []).append(place)
     return found

@@ -3,27 +3,32 @@
 import dataclasses
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.dataset as ds
+from pydantic import ValidationError
 
 from modules.kernel.plan import Entity
 from modules.live import entities
-from modules.spec import Declaration
+from modules.spec import Declaration, InputError
+from modules.spec.duration import written
 from pipeline.jobs.backfill import backfill
-from pipeline.jobs.stream import sources_of, stream
+from pipeline.jobs.stream import stream
+from pipeline.live.columns import event_columns, request_columns
+from pipeline.live.history import event_files
 from pipeline.live.pacing import Paced, Pacer, pace
 from pipeline.live.place import Place
-from pipeline.live.reader import FeatureReader, LiveValue
-from pipeline.live.schedule import pauses, readable
+from pipeline.live.reader import TOO_OLD, FeatureReader, LiveValue
 from pipeline.sources.recorded import Recorded, RecordedOptions
 from pipeline.stores.urls import drop_namespace
 
 _FIRST = 10
 """How many differences are kept."""
+_PAUSES = 4
+"""At how many pauses a request is read: in the half look-back before its time, when some of it may be complete already; in
+the first and in the second half after it; and in the half after that, when it may be refused."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +46,14 @@ class Disorder:
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """One value that differs."""
+    """One answer that differs."""
 
     feature: str
-    key: tuple[object, ...]
+    key: dict[str, object]
     time: int
     """The request's, in microseconds."""
+    watermark: int
+    """The pause at which it was read, in microseconds of ingest time."""
     batch: float
     stream: float
     batch_bits: str
@@ -56,146 +63,184 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True)
 class Replayed:
-    """What a replay found."""
+    """What a replay found. A value is one feature of one request; an answer is a value that was read at a pause."""
 
     events: dict[str, int]
     """Events by source."""
     requests: int
     features: int
+    pauses: int
     compared: int
-    """Values compared: requests times features, but for those not answered."""
+    """Answers that were complete and not too old."""
     mismatches: int
+    """Those of them of which a bit differs from the batch job's value."""
     incomplete: int
-    """Values of requests that came before their events were all merged."""
+    """Answers before all of their events were merged."""
     refused: int
-    """Values of requests that were too old when their events were all merged: look-back is shorter than lateness."""
+    """Answers that were too old."""
+    never_compared: int
+    """Values of which no answer was compared."""
+    lookback: str | None
+    """The shortest `live.lookback` with which every value can be compared, if that is longer than the declared one."""
     differences: tuple[Difference, ...]
     """The first few."""
 
 
 def replay(
     declaration: Declaration,
-    events: Mapping[str, str],
+    events: Mapping[str, Sequence[str]],
     requests: str | None,
     store: str | None,
     disorder: Disorder,
     batch_events: int = 20_000,
 ) -> Replayed:
-    """Replays recorded events, and compares each answered request with the batch job bit by bit.
+    """Replays recorded events, and compares what the store answers with what the batch job computes, bit by bit.
 
     Args:
       declaration: The live features.
-      events: Where each source's recorded events are; without one, where the declaration says.
+      events: Where each source's events are, as for `backfill`; each file is a partition of the stream.
       requests: Where the requests are; None: the events.
       store: The URL of an online store, in which a namespace is made and removed; None: a SQLite file of its own.
       disorder: What is done to the events on their way.
       batch_events: How many events are merged at once at most.
+
+    Raises:
+      DeclarationError, InputError: What backfill or stream refuse, or a disorder that is not accepted.
+      KeyboardInterrupt: SIGINT or SIGTERM came; the namespace is removed.
     """
-    assert declaration.live is not None
+    recorded = _recorded(declaration, events, disorder)
     with tempfile.TemporaryDirectory(prefix="twinbeam-replay-") as scratch:
-        account = backfill(
-            declaration, {name: [path] for name, path in events.items()}, requests, Path(scratch, "batch")
-        )
-        expected = ds.dataset(Path(scratch, "batch")).to_table().combine_chunks()
+        account = backfill(declaration, events, requests, Path(scratch, "batch"))
+        comparison = _Comparison(declaration, Path(scratch, "batch"))
         place = Place(store or f"sqlite://{scratch}/rows.db", f"replay-{uuid.uuid4().hex}")
         try:
-            comparison = _Comparison(declaration, expected, place)
-            comparison.run(_recorded(declaration, events, disorder), f"{scratch}/dead_letters", batch_events)
+            comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events)
         finally:
             drop_namespace(place.url, place.namespace)
         return comparison.result(account.events)
 
 
-def _recorded(declaration: Declaration, events: Mapping[str, str], disorder: Disorder) -> list[Recorded]:
+def _recorded(
+    declaration: Declaration, events: Mapping[str, Sequence[str]], disorder: Disorder
+) -> dict[str, tuple[Recorded, ...]]:
+    """The recordings of each source that features are computed from."""
+    files = event_files(declaration, events)
     assert declaration.live is not None
-    urls = {
-        name: f"file://{events.get(name) or source.batch or declaration.data}"
-        for name, source in declaration.live.sources.items()
-    }
-    found = []
-    for source in sources_of(declaration, urls):
-        assert isinstance(source, Recorded)
-        declared = declaration.live.sources[source.name]
-        delay = declared.lateness if disorder.late and declared.ingest_time is None else "0s"
-        options = RecordedOptions(
-            shuffle=disorder.shuffle, duplicates=disorder.duplicates, delay=delay, seed=disorder.seed
+    kinds = entities(declaration)
+    found = {}
+    for source in {entity.source.name: entity.source for entity in kinds}.values():
+        own_times = source.ingest_time is not None
+        try:
+            options = RecordedOptions(
+                shuffle=disorder.shuffle,
+                duplicates=disorder.duplicates,
+                delay=declaration.live.sources[source.name].lateness if disorder.late and not own_times else "0s",
+                seed=disorder.seed,
+            )
+        except ValidationError as error:
+            option = str(error.errors()[0]["loc"][0])
+            accepted = RecordedOptions.model_fields[option].description
+            raise InputError(f"--{option} {getattr(disorder, option)}: accepted: {accepted}.") from None
+        columns = event_columns(declaration, source, kinds)
+        found[source.name] = tuple(
+            Recorded(source.name, file.path, columns, source.time, source.ingest_time, options)
+            for name, file in files
+            if name == source.name
         )
-        found.append(dataclasses.replace(source, options=options))
     return found
 
 
 class _Comparison:
-    """Reads requests while the events that they need are there, and compares."""
+    """Reads requests from the store while it is filled, and compares."""
 
-    def __init__(self, declaration: Declaration, expected: pa.Table, place: Place) -> None:
-        self._declaration, self._expected, self._place = declaration, expected, place
+    def __init__(self, declaration: Declaration, expected: Path) -> None:
+        """Reads what the batch job has written to `expected`."""
+        assert declaration.time is not None
+        self._declaration = declaration
         self._entities = entities(declaration)
         self._features = {feature.name: entity for entity in self._entities for feature in entity.features}
-        assert declaration.time is not None
-        self._times = expected.column(declaration.time).cast(pa.int64()).to_numpy()
-        self._columns = {
-            name: expected.column(name).combine_chunks() for name in expected.column_names if name not in self._features
-        }
-        self._first, self._last = readable(self._entities, self._times)
-        lookback = min(entity.source.lookback * entity.source.tick for entity in self._entities)
-        self._pauses, self._pause_of = pauses(self._first, self._last, max(lookback // 2, 1))
+        self._lookback = max(entity.source.lookback * entity.source.tick for entity in self._entities)
+        asked = dict.fromkeys(name for entity in self._entities for name in request_columns(entity))
+        names = [declaration.time, *asked, *self._features]
+        table = ds.dataset(expected).to_table(columns=list(dict.fromkeys(names))).sort_by(declaration.time)
+        self._times = table.column(declaration.time).cast("int64").to_numpy()
+        self._columns = {name: table.column(name).combine_chunks() for name in asked}
+        self._batch = {name: table.column(name).to_numpy() for name in self._features}
+        self._done = {name: np.zeros(len(table), bool) for name in self._features}
+        self._every = max(self._lookback // 2, 1)
+        halves = np.unique(self._times // self._every)
+        self._pauses = np.unique(halves[:, None] + np.arange(_PAUSES)) * self._every
         self._compared = self._mismatches = self._incomplete = self._refused = 0
         self._differences: list[Difference] = []
 
-    def run(self, recorded: list[Recorded], dead_letters: str, batch_events: int) -> None:
+    def run(
+        self, recorded: dict[str, tuple[Recorded, ...]], place: Place, dead_letters: str, batch_events: int
+    ) -> None:
         """Streams the events, and reads at each pause."""
-        self._refused += int((self._pause_of < 0).sum()) * len(self._features)
         name = uuid.uuid4().hex
-        with FeatureReader(self._entities, self._place.open()) as reader:
-            by_pause = np.argsort(self._pause_of, kind="stable")
-            bounds = np.searchsorted(self._pause_of[by_pause], np.arange(len(self._pauses) + 1))
-
-            def read(pause: int) -> None:
-                nth = int(np.searchsorted(self._pauses, pause))
-                self._compare(reader, by_pause[bounds[nth] : bounds[nth + 1]])
-
-            pace(name, Pacer(self._pauses.tolist(), len(recorded), read))
+        sources = [Paced(source, parts, name) for source, parts in recorded.items()]
+        with FeatureReader(self._entities, place.open()) as reader:
+            pacer = Pacer(
+                self._pauses.tolist(), sum(map(len, recorded.values())), lambda pause: self._read(reader, pause)
+            )
+            pace(name, pacer)
             try:
-                sources = [Paced(source, name) for source in recorded]
-                stream(self._declaration, sources, self._place, dead_letters, batch_events)
+                stream(self._declaration, sources, place, dead_letters, batch_events, drain_on_signals=True)
             finally:
                 pace(name, None)
+        if pacer.pause is not None:
+            raise KeyboardInterrupt
 
-    def _compare(self, reader: FeatureReader, at: np.ndarray) -> None:
-        columns = {name: column.take(pa.array(at)) for name, column in self._columns.items()}
-        answers = reader.read(columns, self._times[at])
-        for name, entity in self._features.items():
-            batch = self._expected.column(name).combine_chunks().take(pa.array(at)).to_numpy(zero_copy_only=False)
-            self._compare_one(name, entity, at, batch, answers[name])
+    def _read(self, reader: FeatureReader, pause: int) -> None:
+        bounds = pause - (_PAUSES - 1) * self._every, pause + self._every
+        first, stop = np.searchsorted(self._times, bounds).tolist()
+        columns = {name: column.slice(first, stop - first) for name, column in self._columns.items()}
+        for name, answer in reader.read(columns, self._times[first:stop]).items():
+            self._compare(name, answer, first, pause)
 
-    def _compare_one(self, name: str, entity: Entity, at: np.ndarray, batch: np.ndarray, answer: LiveValue) -> None:
-        self._incomplete += int((~answer.complete).sum())
-        self._compared += int(answer.complete.sum())
+    def _compare(self, name: str, answer: LiveValue, first: int, pause: int) -> None:
+        here = slice(first, first + len(answer.values))
+        batch, too_old = self._batch[name][here], answer.status == TOO_OLD
         different = answer.complete & (batch.view(np.int64) != answer.values.view(np.int64))
+        self._done[name][here] |= answer.complete
+        self._compared += int(answer.complete.sum())
+        self._refused += int(too_old.sum())
+        self._incomplete += int((~answer.complete & ~too_old).sum())
         self._mismatches += int(different.sum())
-        for index in np.flatnonzero(different)[: _FIRST - len(self._differences)].tolist():
-            request = int(at[index])
+        for at in np.flatnonzero(different)[: _FIRST - len(self._differences)].tolist():
             self._differences.append(
                 Difference(
                     feature=name,
-                    key=tuple(self._columns[column][request].as_py() for column in entity.key),
-                    time=int(self._times[request]),
-                    batch=batch[index].item(),
-                    stream=answer.values[index].item(),
-                    batch_bits=f"{batch.view(np.uint64)[index]:016x}",
-                    stream_bits=f"{answer.values.view(np.uint64)[index]:016x}",
+                    key={column: self._columns[column][first + at].as_py() for column in self._features[name].key},
+                    time=int(self._times[first + at]),
+                    watermark=pause,
+                    batch=batch[at].item(),
+                    stream=answer.values[at].item(),
+                    batch_bits=f"{batch.view(np.uint64)[at]:016x}",
+                    stream_bits=f"{answer.values.view(np.uint64)[at]:016x}",
                 )
             )
 
     def result(self, events: dict[str, int]) -> Replayed:
         """What was found."""
+        enough = max(_enough_lookback(entity) for entity in self._entities)
         return Replayed(
             events=events,
             requests=len(self._times),
             features=len(self._features),
+            pauses=len(self._pauses),
             compared=self._compared,
             mismatches=self._mismatches,
             incomplete=self._incomplete,
             refused=self._refused,
+            never_compared=sum(int((~done).sum()) for done in self._done.values()),
+            lookback=written(enough) if enough > self._lookback else None,
             differences=tuple(self._differences),
         )
+
+
+def _enough_lookback(entity: Entity) -> int:
+    """Microseconds; of a look-back so long, there is a half in which a request is complete and not yet too old."""
+    source = entity.source
+    wait = source.lateness + source.slack - min(feature.window.delay for feature in entity.features) * source.tick
+    return -(-2 * wait // source.tick) * source.tick

@@ -9,6 +9,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import make_wsgi_app
 
+from modules.spec import InputError
 from pipeline.live.metrics import READY
 
 
@@ -30,6 +31,9 @@ def metrics_server(port: int) -> Iterator[int]:
 
     Yields:
       The port; 0 without a server.
+
+    Raises:
+      InputError: The port cannot be had.
     """
     if port == 0:
         yield 0
@@ -43,7 +47,11 @@ def metrics_server(port: int) -> Iterator[int]:
         start_response("200 OK" if ready else "503 Service Unavailable", [("Content-Type", "text/plain")])
         return [b"ready\n" if ready else b"not ready\n"]
 
-    with make_server("127.0.0.1", port, answer, _Server, _Quiet) as server:
+    try:
+        made = make_server("127.0.0.1", port, answer, _Server, _Quiet)
+    except OSError as error:
+        raise InputError(f"--metrics-port {port}: {error.strerror}. Name another port.") from None
+    with made as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
             yield server.server_port

@@ -19,20 +19,20 @@ class Pacer:
         Args:
           pauses: Ingest times in microseconds, ascending.
           partitions: How many stop at each.
-          reached: Called once everything ingested before a pause is merged.
+          reached: Called once everything ingested before a pause is merged; again, if it raised `StoreUnavailable`.
         """
         self._pauses, self._partitions, self._reached = list(pauses), partitions, reached
         self._at = 0
-        self._arrived: set[str] = set()
+        self._arrived: set[tuple[str, str]] = set()
 
     @property
     def pause(self) -> int | None:
         """The next pause; None after the last."""
         return self._pauses[self._at] if self._at < len(self._pauses) else None
 
-    def arrive(self, partition: str) -> None:
+    def arrive(self, source: str, partition: str) -> None:
         """A partition has given everything before the pause, and it is merged."""
-        self._arrived.add(partition)
+        self._arrived.add((source, partition))
         if len(self._arrived) == self._partitions:
             self._reached(self._pauses[self._at])
             self._arrived.clear()
@@ -55,27 +55,26 @@ def pace(name: str, pacer: Pacer | None) -> None:
 class Paced:
     """An `EventSource` of recorded events that stops at a pacer's pauses, and ends after the last."""
 
-    recorded: Recorded
+    name: str
+    """The source's name in the declaration."""
+    recorded: tuple[Recorded, ...]
+    """Its events; each of these becomes a partition of its own."""
     pacer: str
-    """The pacer's name."""
-
-    @property
-    def name(self) -> str:
-        """The source's name in the declaration."""
-        return self.recorded.name
+    """The pacer's name, for a source is pickled."""
 
     def partitions(self) -> list[str]:
-        """The one partition of the recording."""
-        return self.recorded.partitions()
+        """Numbers from 0."""
+        return [str(number) for number in range(len(self.recorded))]
 
     def open(self, partition: str, position: int) -> Partition:
-        """Opens it after the first `position` events."""
-        return _PacedPartition(self, self.recorded.open(partition, position), partition, position)
+        """Opens a partition after the first `position` events."""
+        (own,) = self.recorded[int(partition)].partitions()
+        return _PacedPartition(self, partition, self.recorded[int(partition)].open(own, position), position)
 
 
 class _PacedPartition(Partition):
-    def __init__(self, source: Paced, inner: RecordedPartition, partition: str, position: int) -> None:
-        self._source, self._inner, self._partition, self._position = source, inner, partition, position
+    def __init__(self, source: Paced, partition: str, inner: RecordedPartition, position: int) -> None:
+        self._source, self._partition, self._inner, self._position = source, partition, inner, position
         self._given = NEVER
         """The pause up to which everything was given."""
 
@@ -85,20 +84,21 @@ class _PacedPartition(Partition):
         if pause is None:
             return None
         if self._given == pause:  # polled again: what was given is merged
-            pacer.arrive(self._source.name)
+            pacer.arrive(self._source.name, self._partition)
             return self._nothing(pause)
         self._inner.pause_at(pause)
         batch = self._inner.poll(max_events)
-        if batch is None or (not len(batch.rows) and not batch.broken and batch.watermark >= pause):
+        if batch is None or batch.watermark >= pause:
             self._given = pause
+        if batch is None:
             return self._nothing(pause)
         self._position = batch.position
-        return batch
+        return dataclasses.replace(batch, partition=self._partition)
 
-    def _nothing(self, pause: int) -> EventBatch:
+    def _nothing(self, watermark: int) -> EventBatch:
         return EventBatch(
             source=self._source.name, partition=self._partition, rows=_NO_ROWS, ingest=None, payloads=None, broken=(),
-            watermark=pause, position=self._position,
+            watermark=watermark, position=self._position,
         )  # fmt: skip
 
     def acknowledge(self, batches: Sequence[EventBatch]) -> None:

@@ -77,7 +77,8 @@ class PollEvents(beam.DoFn):
             sources: Sequence[EventSource] = element  # Beam's type checks know no protocols
             self._open = patiently(lambda: self._open_all(sources), told.draining)
         given: list[tuple[Partition, EventBatch]] = []
-        finalizer.register(lambda: _acknowledge(given, told))
+        over: list[Partition] = []
+        finalizer.register(lambda: _acknowledge(given, over, told))
         self._bundles += 1
         number, until = tracker.current_restriction().start, time.monotonic() + _BUNDLE_S
         while tracker.try_claim(number):
@@ -89,7 +90,7 @@ class PollEvents(beam.DoFn):
                 batch = patiently(functools.partial(partition.poll, self._batch_events), told.draining)
                 if batch is None:
                     self._open.remove(partition)
-                    partition.close()
+                    over.append(partition)
                 else:
                     yield batch
                     given.append((partition, batch))
@@ -111,8 +112,10 @@ class PollEvents(beam.DoFn):
         return [source.open(partition, positions.get((source.name, partition), 0)) for source, partition in found]
 
 
-def _acknowledge(given: list[tuple[Partition, EventBatch]], told: Control) -> None:
+def _acknowledge(given: list[tuple[Partition, EventBatch]], over: list[Partition], told: Control) -> None:
     with told.hearing():
         for partition in {id(partition): partition for partition, _ in given}.values():
             batches = [batch for whose, batch in given if whose is partition]
             patiently(functools.partial(partition.acknowledge, batches), told.draining)
+    for partition in over:  # not before: closing gives back what is not acknowledged
+        partition.close()

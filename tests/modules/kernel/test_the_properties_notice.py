@@ -102,7 +102,7 @@ def _first_rank(parts: Owned) -> Owned:
 
 def _as_floats(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rounded = sum(limb.astype(np.float64) * 2.0 ** (30 * place) for place, limb in enumerate(numbers))
-    return rounded, np.ones(numbers.shape[1], bool)  # type: ignore[return-value]
+    return rounded, np.ones(numbers.shape[1], bool)
 
 
 @pytest.mark.parametrize(

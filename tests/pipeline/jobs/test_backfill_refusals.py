@@ -247,6 +247,17 @@ def test_killed_in_the_middle_and_run_again(place: Place) -> None:
     assert not (place.directory / ".out.partial").exists()
 
 
+def test_the_output_appears_in_one_step(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rename(self: Path, target: Path) -> None:
+        assert len(read(self)) == len(place.rides)
+        raise OSError("the power failed")
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(OSError, match=r"the power failed"):
+        backfill(place.declaration, place.events, None, place.directory / "out")
+    assert not [path for path in place.directory.iterdir() if "out" in path.name]
+
+
 def test_interrupted(place: Place) -> None:
     with _started(place, 400_000) as process:
         _wait_for_pieces(place)

@@ -1,6 +1,7 @@
 """Stores and sources that are down, slow or full: the job waits, goes on, and loses nothing."""
 
 import contextlib
+import functools
 import sqlite3
 import threading
 import time
@@ -43,6 +44,10 @@ def streaming(
         yield job
 
 
+def _retried(since: float) -> bool:
+    return retries() > since + 1
+
+
 def registers(place: Place) -> list[object]:
     with place.open() as store:
         return list(store.registers())
@@ -78,7 +83,7 @@ def test_redis_that_is_silent_killed_and_full(
             for trouble in (lambda: server.paused(), lambda: killed(server), lambda: full(client)):
                 before = retries()
                 with trouble():
-                    eventually(lambda: retries() > before + 1)
+                    eventually(functools.partial(_retried, before))
                     assert not job.done()
             counts = job.result(_LONG_S)
         assert_nothing_lost(declaration, place, wanted, events, counts)

@@ -16,7 +16,7 @@ from pipeline.live.letters import letter_sources
 from pipeline.live.place import Place
 from pipeline.live.reader import FeatureReader
 from tests.pipeline.live.given import Given, batch
-from tests.pipeline.live.rides import BEGIN, BROKEN, SECOND, Rows, declare, merged, rides, spoilt, write
+from tests.pipeline.live.rides import BEGIN, BROKEN, SECOND, Rows, declare, merged, payments, rides, spoilt, write
 
 
 def run(declaration: Declaration, place: Place, dead: Path, url: str) -> dict[str, int]:
