@@ -1,7 +1,7 @@
 """What the streaming job costs: speed, memory, the sizes of rows and store, and how soon it reads.
 
-Run `uv run python -m benchmarks.stream`, with `--minutes 10` for the long run. Each job is a process of its own: the real
-`twinbeam stream`, from recorded events, 12 features over two keys that follow Zipf's law with exponent 1.1.
+Run `uv run python -m benchmarks.stream`; the long run is `--only steady --minutes 10`. Each job is the real `twinbeam
+stream` in a process of its own, from recorded events: 12 features over two keys that follow Zipf's law (1.1).
 """
 
 import argparse
@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -158,9 +159,8 @@ def steady(directory: Path, minutes: float, keys: int, kind: str) -> None:
         threading.Thread(target=feed, daemon=True).start()
         job = subprocess.Popen(command(features, store, f"file://{incoming}?follow=true"), cwd=ROOT)
         namespace = load_declaration(features).features_fingerprint
-        print(
-            "| minute | events | events/s | memory of the job, MB | rows | store, MB |\n| --- | --- | --- | --- | --- | --- |"
-        )
+        print("| minute | events | events/s | memory of the job, MB | rows | store, MB |")
+        print("| --- | --- | --- | --- | --- | --- |")
         try:
             began = now = time.monotonic()
             for part in range(1, 11):
@@ -199,10 +199,9 @@ def bounded(directory: Path) -> None:
             write_events(incoming / f"{number}.parquet", 100_000, 100, number * 20.0, 20.0, number, hot=0.5)
             measure(command(features, store, f"file://{incoming}", "--batch-events=2000"), ROOT, directory)
             rows, total = size(store, features)
-            largest = subprocess.run(
-                ["sqlite3", store.removeprefix("sqlite://"), _LARGEST], capture_output=True, text=True, check=False
-            ).stdout
-            print(f"| {(number + 1) * 20} | {rows} | {total / 1e3:,.0f} | {int(largest or 0) / 1e3:,.0f} |", flush=True)
+            with contextlib.closing(sqlite3.connect(store.removeprefix("sqlite://"))) as opened:
+                ((largest,),) = opened.execute(_LARGEST)
+            print(f"| {(number + 1) * 20} | {rows} | {total / 1e3:,.0f} | {largest / 1e3:,.0f} |", flush=True)
 
 
 _LARGEST = (

@@ -84,7 +84,9 @@ class Step:
     fold: str
     """Which rows are folded: `none`, `due`, `all`."""
     look_back: int
-    """How many slots the floor of a fold lies behind its watermark."""
+    """How many slots the floor of a fold lies behind its watermark,"""
+    snap: bool
+    """and whether it is lowered to the slot of the latest request below, which is then only just answered."""
 
 
 def columns(rows: list[Row]) -> dict[str, pa.Array]:
@@ -210,6 +212,12 @@ def events(draw: st.DrawFn, source: Source, most: int = 24) -> list[Row]:
     times = draw(st.lists(st.builds(lambda m, i: (base + m) * source.tick + i, mark, inside), min_size=1, max_size=8))
     waits = [0, 0, 1, source.lateness, source.lateness + 1, source.lateness // 2, -source.ahead, -source.ahead - 1]
 
+    scales = [t.scale for t in source.takings if t.value == "amount"]
+    near_limit = st.builds(
+        lambda scale, less: (2**53 - 1 - less) / scale, st.sampled_from(scales or [1]), st.integers(0, 9)
+    )
+    amount = draw(st.sampled_from([amounts(), amounts(), amounts(), st.one_of(near_limit, near_limit, amounts())]))
+
     @st.composite
     def event(draw: st.DrawFn) -> Row:
         time = draw(st.sampled_from(times))
@@ -220,7 +228,7 @@ def events(draw: st.DrawFn, source: Source, most: int = 24) -> list[Row]:
             "id": draw(st.sampled_from(["1", "2", "3", "4", "5", "", None])),
             "part": draw(st.sampled_from([0.0, -0.0, 1.0, None])),
             **draw(keyed()),
-            "amount": draw(amounts()),
+            "amount": draw(amount),
             "items": draw(item_counts()),
             "buyer": draw(buyers()),
         }
@@ -285,6 +293,7 @@ def steps() -> st.SearchStrategy[Step]:
         lost=st.sampled_from([0, 0, 0, 1, 2, 3, 7]),
         fold=st.sampled_from(["none", "due", "all", "all"]),
         look_back=st.sampled_from([0, 0, 1, 10, 600, 3_600]),
+        snap=st.booleans(),
     )
 
 

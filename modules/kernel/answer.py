@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,7 @@ from modules.kernel.window import Windows
 _SETS_AT_ONCE = 4096
 
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """One feature for each request."""
 
     values: np.ndarray

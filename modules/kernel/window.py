@@ -6,10 +6,9 @@ A request in slot `s` sees, for a window of `length` ticks with a `delay`, the e
 
 import dataclasses
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
-
-Ticks = int | np.ndarray
 
 NEVER = -(2**62)
 """A slot before all others."""
@@ -41,27 +40,25 @@ class Window:
         >>> Window(length=60, delay=0, step=10, edge=1).edges(np.array([100]))
         (array([40]), array([100]))
         """
-        return _edges(slots, self.length, self.delay, self.step, self.edge)
+        stop = (slots - self.delay) // self.edge * self.edge
+        return (stop - self.length) // self.step * self.step, stop
 
 
 class Windows:
-    """Several windows at once."""
+    """Several windows at once: what is a number of a window is a column here."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self._count = len(windows)
-        ticks = np.array([(each.length, each.delay, each.step, each.edge) for each in windows], np.int64).reshape(-1, 4)
-        self._length, self._delay, self._step, self._edge = ticks.T[:, :, None]
+        self.length, self.delay, self.step, self.edge = (
+            np.array([getattr(window, name) for window in windows], np.int64)[:, None]
+            for name in ("length", "delay", "step", "edge")
+        )
 
     def edges(self, slots: np.ndarray) -> np.ndarray:
-        """`start` and `stop`, as of a single window; int64, shape (2, windows, requests)."""
+        """`start` and `stop` as those of each window; int64, shape (2, windows, requests)."""
         found = np.empty((2, self._count, len(slots)), np.int64)
-        found[0], found[1] = _edges(slots, self._length, self._delay, self._step, self._edge)
+        found[0], found[1] = Window.edges(cast(Window, self), slots)
         return found
-
-
-def _edges(slots: np.ndarray, length: Ticks, delay: Ticks, step: Ticks, edge: Ticks) -> tuple[np.ndarray, np.ndarray]:
-    stop = (slots - delay) // edge * edge
-    return (stop - length) // step * step, stop
 
 
 def slots_of(times: np.ndarray, tick: int) -> np.ndarray:

@@ -55,7 +55,8 @@ def by_source(declaration: Declaration, given: list[str], option: str) -> dict[s
             if len(sources) != 1 or (equals and "/" not in name and "." not in name):
                 from pipeline.sources.urls import without_password
 
-                raise InputError(f"{option} {without_password(each)}: accepted: SOURCE=PLACE with a source out of {', '.join(sources)}.")
+                shown, names = without_password(each), ", ".join(sources)
+                raise InputError(f"{option} {shown}: accepted: SOURCE=PLACE with a source out of {names}.")
             name, place = sources[0], each
         found.setdefault(name, []).append(place)
     return found

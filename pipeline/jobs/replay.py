@@ -20,15 +20,15 @@ from pipeline.live.columns import event_columns, request_columns
 from pipeline.live.history import event_files
 from pipeline.live.pacing import Paced, Pacer, pace
 from pipeline.live.place import Place
-from pipeline.live.reader import TOO_OLD, FeatureReader, LiveValue
+from pipeline.live.reader import FeatureReader, LiveValue, Status
 from pipeline.sources.recorded import Recorded, RecordedOptions
 from pipeline.stores.urls import drop_namespace
 
 _FIRST = 10
 """How many differences are kept."""
 _PAUSES = 4
-"""At how many pauses a request is read: in the half look-back before its time, when some of it may be complete already; in
-the first and in the second half after it; and in the half after that, when it may be refused."""
+"""At how many pauses a request is read: one in the half look-back before its time, when some of it may be complete; one in
+the first and one in the second half after it; and one in the half after that, when it may be refused."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +179,7 @@ class _Comparison:
         """Streams the events, and reads at each pause."""
         name = uuid.uuid4().hex
         sources = [Paced(source, parts, name) for source, parts in recorded.items()]
-        with FeatureReader(self._entities, place.open()) as reader:
+        with FeatureReader(self._declaration, place.open()) as reader:
             pacer = Pacer(
                 self._pauses.tolist(), sum(map(len, recorded.values())), lambda pause: self._read(reader, pause)
             )
@@ -200,7 +200,7 @@ class _Comparison:
 
     def _compare(self, name: str, answer: LiveValue, first: int, pause: int) -> None:
         here = slice(first, first + len(answer.values))
-        batch, too_old = self._batch[name][here], answer.status == TOO_OLD
+        batch, too_old = self._batch[name][here], answer.status == Status.TOO_OLD
         different = answer.complete & (batch.view(np.int64) != answer.values.view(np.int64))
         self._done[name][here] |= answer.complete
         self._compared += int(answer.complete.sum())

@@ -23,29 +23,25 @@ from modules.kernel.cells import sort_order
 from modules.kernel.hashing import hash_columns
 from modules.kernel.keys import code_keys
 from modules.kernel.plan import Entity
-from modules.kernel.take import VALUE, Columns, Events, judge
+from modules.kernel.take import Columns, Events
 from modules.kernel.window import slots_of
 from modules.live import entities
-from modules.spec import ROW_ID, Declaration, InputError, Typed
-from pipeline.ingest.conform import accepted, conform
+from modules.spec import Declaration, InputError, Typed
 from pipeline.ingest.files import InputFile
-from pipeline.ingest.problems import Problem, merge, problem
+from pipeline.ingest.problems import Problem, merge
 from pipeline.ingest.readers import read_batches
-from pipeline.ingest.rows import row_ids
 from pipeline.live.account import Account, Rejection
-from pipeline.live.columns import event_columns, included, included_columns, merged_columns, request_columns
+from pipeline.live.columns import event_columns, included_columns, merged_columns, request_columns
 from pipeline.live.fingerprint import stamped
 from pipeline.live.parse import parse
 from pipeline.live.pieces import Group, PieceWriter, read_pieces
+from pipeline.live.requests import as_written, canonical, conform_requests, with_path
 
 BLOCK_ROWS = 1 << 19
 """Requests that are joined in memory at a time."""
 _ANSWERED_AT_ONCE = 1 << 18
 _EXAMPLES = 3
 _ACCOUNT = "account"
-_CANONICAL = {
-    "int": pa.int64(), "float": pa.float64(), "string": pa.string(), "bool": pa.bool_(), "timestamp": pa.int64(),
-}  # fmt: skip
 
 
 @dataclasses.dataclass(eq=False)
@@ -136,7 +132,7 @@ class _ReadEvents(beam.DoFn):
         try:
             self._write(name, file, writer, account)
         except InputError as error:
-            account.unreadable.append(_with_path(file, error))
+            account.unreadable.append(with_path(file.path, error))
         yield from writer.close()
         yield beam.pvalue.TaggedOutput(_ACCOUNT, Account.total([account]))
 
@@ -185,7 +181,7 @@ class _ReadRequests(beam.DoFn):
         try:
             self._write(number, file, shards, blocks, account)
         except InputError as error:
-            account.unreadable.append(_with_path(file, error))
+            account.unreadable.append(with_path(file.path, error))
         yield from shards.close()
         yield from (beam.pvalue.TaggedOutput("rows", piece) for piece in blocks.close())
         yield beam.pvalue.TaggedOutput(_ACCOUNT, Account.total([account]))
@@ -195,12 +191,12 @@ class _ReadRequests(beam.DoFn):
         assert spec.time is not None
         declared = list(spec.columns)
         for numbers, batch in read_batches(file, declared, declared, account.problems):
-            columns = self._conform(batch, file, numbers, account)
+            columns = conform_requests(spec, self._shape.entities, file.path, numbers, batch, account.problems)
             rows = np.arange(account.requests, account.requests + len(batch))
             account.requests += len(batch)
             if account.problems:
                 continue
-            blocks.write(number, rows // BLOCK_ROWS, _own_columns(columns, spec))
+            blocks.write(number, rows // BLOCK_ROWS, as_written(columns, spec))
             for at, entity in enumerate(self._shape.entities):
                 where, null = self._shape.split(columns, entity.key)
                 where[null] = rows[null] % self._shape.shards  # they meet no events, and may be many
@@ -210,30 +206,6 @@ class _ReadRequests(beam.DoFn):
                 place = [pa.array(slots), pa.array(np.full(len(rows), number)), pa.array(rows)]
                 part = pa.RecordBatch.from_arrays([*arrays, *place], [*names, "slot", "file", "row"])
                 shards.write(at, where, part)
-
-    def _conform(self, batch: pa.RecordBatch, file: InputFile, numbers: np.ndarray, account: Account) -> Columns:
-        """The columns in their canonical types; what does not fit is a problem."""
-        spec, columns = self._shape.declaration, {}
-        reasons = {spec.time: "it is the request's time", spec.id: "it is the request's identity"}
-
-        def check(name: str, rule: str, bad: np.ndarray) -> None:
-            if bad.any():
-                account.problems.append(problem(file.path, numbers, name, rule, batch.column(name), bad))
-
-        for name, column in spec.columns.items():
-            columns[name], bad = conform(batch.column(name), column, name)
-            check(name, accepted(column), bad)
-            if name in reasons:
-                null = pc.is_null(columns[name]).to_numpy(zero_copy_only=False)
-                check(name, f"a value in every request, because {reasons[name]}", null & ~bad)
-        if not account.problems:
-            for entity in self._shape.entities:
-                for taking in included(entity):
-                    if taking.value is not None and spec.time is not None:
-                        source = dataclasses.replace(entity.source, time=spec.time, takings=(taking,))
-                        bad = judge(source, columns, columns[spec.time].to_numpy()) == VALUE
-                        check(taking.value, f"less than 2^53 in units of 1/{taking.scale}", bad)
-        return columns
 
 
 class _Answer(beam.DoFn):
@@ -311,7 +283,7 @@ def _gather(
     paths: Iterable[str], names: list[str], types: Mapping[str, Typed], others: int
 ) -> tuple[Columns, list[np.ndarray]]:
     """The rows of pieces, as columns: the named ones, and after them so many of int64."""
-    kinds = [*(_CANONICAL[types[name].type] for name in names), *[pa.int64()] * others]
+    kinds = [*(canonical(types[name]) for name in names), *[pa.int64()] * others]
     batches = list(read_pieces(paths))
     arrays = [
         pa.concat_arrays([pa.array([], kind), *(batch.column(at) for batch in batches)])
@@ -326,18 +298,3 @@ def _runs(files: np.ndarray, most: int) -> Iterator[tuple[int, int]]:
     for first, last in itertools.pairwise(bounds):
         for start in range(first, last, most):
             yield start, min(start + most, last)
-
-
-def _own_columns(columns: Columns, declaration: Declaration) -> pa.RecordBatch:
-    """The columns of requests as they are written: times as timestamps, and an id where no column holds it."""
-    arrays = {
-        name: pc.cast(columns[name], pa.timestamp("us", "UTC")) if column.type == "timestamp" else columns[name]
-        for name, column in declaration.columns.items()
-    }
-    if declaration.id is None:
-        arrays[ROW_ID] = row_ids(columns)
-    return pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
-
-
-def _with_path(file: InputFile, error: InputError) -> str:
-    return str(error) if str(error).startswith(file.path) else f"{file.path}: {error}"

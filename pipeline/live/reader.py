@@ -1,55 +1,92 @@
 """Answers "the features of this key at this time" from an online store."""
 
-import dataclasses
-from collections.abc import Sequence
+import enum
+from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
+import pyarrow as pa
 
 from modules.kernel import row
 from modules.kernel.answer import Requests, answer
-from modules.kernel.keys import code_keys
+from modules.kernel.keys import Value, code_keys, encode_key
 from modules.kernel.plan import Entity
 from modules.kernel.take import Columns
-from modules.kernel.window import NEVER, complete, slots_of
+from modules.kernel.window import NEVER, Windows, complete, slots_of
 from modules.live import entities
-from modules.spec import Declaration
+from modules.spec import Declaration, InputError, Typed
+from pipeline.ingest.conform import accepted
+from pipeline.live.columns import included, request_columns
 from pipeline.live.place import Place
+from pipeline.live.requests import canonical, unusable
 from pipeline.live.watermark import source_watermark
 from pipeline.stores.store import OnlineStore, RowKey, Snapshot
 
-KNOWN, EMPTY, UNKNOWN, TOO_OLD = range(4)
-"""The value is computed from events; the key has a row, but nothing to compute it from; the key has no row; the request
-is older than what the store still answers, and the value is not to be used."""
+_INT64 = range(-(2**63), 2**63)
+_NOBODY, _ONE = np.array([-1]), np.array([0])
 
 
-@dataclasses.dataclass(frozen=True)
-class LiveValue:
+class Status(enum.IntEnum):
+    """What a value is made from."""
+
+    KNOWN = 0
+    """Events."""
+    EMPTY = 1
+    """Nothing: the key has a row, and no event of it is in the window. The value is the default."""
+    UNKNOWN = 2
+    """Nothing: the key has no row, or a null in it. The value is the default."""
+    TOO_OLD = 3
+    """The request is older than what the store still answers. The value is not to be used."""
+
+    @property
+    def words(self) -> str:
+        """Its name: known, empty, unknown, too old."""
+        return self.name.lower().replace("_", " ")
+
+
+_STATUS = np.full((2, 2, 2), Status.TOO_OLD, np.int8)
+"""By whether the request is refused, the value is empty, and the row is known."""
+_STATUS[0] = (Status.KNOWN, Status.KNOWN), (Status.UNKNOWN, Status.EMPTY)
+
+
+class LiveValue(NamedTuple):
     """One feature for each request; all arrays have the shape (requests,)."""
 
     values: np.ndarray
     """int64 or float64."""
     status: np.ndarray
-    """int8: KNOWN, EMPTY, UNKNOWN or TOO_OLD."""
+    """int8: a `Status`."""
     complete: np.ndarray
     """bool: whether all events that count are merged, so that the value is that of a backfill."""
 
 
 class FeatureReader:
-    """Reads live features; one multi-get a call."""
+    """Reads live features; one multi-get a call.
 
-    def __init__(self, declared: Sequence[Entity], store: OnlineStore) -> None:
-        self._entities, self._store = tuple(declared), store
+    Threads may share one: nothing in it changes once it is made, and a store lends each call a connection.
+    """
+
+    def __init__(self, declaration: Declaration, store: OnlineStore) -> None:
+        """Reads nothing yet.
+
+        Args:
+          declaration: The features.
+          store: Where their rows are; it is closed with the reader.
+        """
+        self._store = store
+        self._plans = [_Plan(entity) for entity in entities(declaration)]
+        needed = sorted({name for plan in self._plans for name in request_columns(plan.entity)})
+        self._types: dict[str, Typed] = {name: declaration.columns[name] for name in needed}
 
     @classmethod
     def open(cls, declaration: Declaration, url: str) -> Self:
-        """A reader of a declaration's live features.
+        """A reader of the rows that a stream of this declaration keeps.
 
         Raises:
           InputError: The URL names no store.
         """
-        return cls(entities(declaration), Place(url, declaration.features_fingerprint).open())
+        return cls(declaration, Place(url, declaration.features_fingerprint).open())
 
     def close(self) -> None:
         """Gives the store's connections back."""
@@ -64,52 +101,134 @@ class FeatureReader:
         self.close()
 
     def read(self, columns: Columns, times: np.ndarray) -> dict[str, LiveValue]:
-        """The live features of requests, by name.
+        """The live features of many requests, by name.
 
         Args:
-          columns: The columns of the keys, and those that features with `include_request` take in; each of shape
-            (requests,), of type int64, float64, string or bool.
-          times: int64, shape (requests,): microseconds.
+          columns: The columns of the keys, and those that features with `include_request` take in, others are left
+            alone; each of shape (requests,), of type int64, float64, string or bool.
+          times: int64, shape (requests,): microseconds since 1970-01-01T00:00:00Z.
 
         Raises:
-          StoreUnavailable: The store is down or too slow.
+          InputError: A column is missing, or not of the declared type.
+          StoreUnavailable: The store is down or too slow; nothing is tried again.
         """
-        coded = [code_keys([columns[name] for name in entity.key]) for entity in self._entities]
-        rows = [
-            RowKey(entity.name, key) for entity, (_, keys) in zip(self._entities, coded, strict=True) for key in keys
-        ]
-        snapshot = self._store.fetch(rows)
+        if times.dtype != np.int64 or times.ndim != 1:
+            raise InputError(f"times of requests: read {times.dtype} of shape {times.shape}; accepted: one int64 each.")
+        for name, typed in self._types.items():
+            self._check_there(name, columns)
+            if columns[name].type != canonical(typed):
+                raise InputError(f"column {name} of requests: read {columns[name].type}; accepted: {canonical(typed)}.")
+            if len(columns[name]) != len(times):
+                raise InputError(f"column {name} of requests: {len(columns[name])} values for {len(times)} times.")
+        keys = [code_keys([columns[name] for name in plan.entity.key]) for plan in self._plans]
+        return self._answer(keys, columns, times)
+
+    def read_one(self, request: Mapping[str, Value | float | None], time: int) -> dict[str, LiveValue]:
+        """The live features of one request, by name: what `read` gives for it, sooner.
+
+        Args:
+          request: The values of those columns; others are left alone.
+          time: Microseconds since 1970-01-01T00:00:00Z.
+
+        Raises:
+          InputError: A value is missing (a null is None), or not of the declared type.
+          StoreUnavailable: The store is down or too slow; nothing is tried again.
+        """
+        for name, typed in self._types.items():
+            self._check_there(name, request)
+            if not _fits(request[name], typed):
+                raise InputError(f"column {name} of a request: read {request[name]!r}; accepted: {accepted(typed)}.")
+        keys: list[tuple[np.ndarray, list[bytes]]] = []
+        columns: Columns = {}
+        for plan in self._plans:
+            key = [value for name in plan.entity.key if (value := request[name]) is not None]
+            keys.append((_ONE, [encode_key(key)]) if len(key) == len(plan.entity.key) else (_NOBODY, []))  # type: ignore[arg-type]
+            for name in plan.columns:
+                columns[name] = pa.array([request[name]], canonical(self._types[name]))
+        return self._answer(keys, columns, np.array([time], np.int64))
+
+    def _check_there(self, name: str, columns: Columns | Mapping[str, object]) -> None:
+        if name not in columns:
+            raise InputError(f"column {name} of requests is missing; needed are {', '.join(self._types)}.")
+
+    def _answer(
+        self, keys: Sequence[tuple[np.ndarray, list[bytes]]], columns: Columns, times: np.ndarray
+    ) -> dict[str, LiveValue]:
+        for plan in self._plans:
+            for name, rule, bad in unusable(plan.entity, columns, times) if plan.columns else ():
+                if bad.any():
+                    value = columns[name][int(bad.argmax())].as_py()
+                    raise InputError(f"column {name} of a request: read {value!r}; accepted: {rule}.")
+        both = list(zip(self._plans, keys, strict=True))
+        snapshot = self._store.fetch([RowKey(plan.entity.name, key) for plan, (_, mine) in both for key in mine])
         found: dict[str, LiveValue] = {}
         first = 0
-        for entity, (owners, keys) in zip(self._entities, coded, strict=True):
-            stored = snapshot.rows[first : first + len(keys)]
-            first += len(keys)
-            found |= _answer(entity, owners, stored, columns, times, snapshot)
+        for plan, (owners, mine) in both:
+            stored = snapshot.rows[first : first + len(mine)]
+            first += len(mine)
+            found |= plan.answer(owners, stored, columns, times, snapshot)
         return found
 
 
-def _answer(
-    entity: Entity,
-    owners: np.ndarray,
-    stored: Sequence[tuple[bytes, bytes] | None],
-    columns: Columns,
-    times: np.ndarray,
-    snapshot: Snapshot,
-) -> dict[str, LiveValue]:
-    source = entity.source
-    slots = slots_of(times, source.tick)
-    cells, marks, floors = row.decode(entity, stored)
-    watermark = source_watermark(source.name, snapshot.registers)
-    known = np.array([parts is not None for parts in stored] + [False])[owners]  # -1, a null key, is the last
-    refused = slots < np.maximum(np.append(floors, NEVER)[owners], snapshot.floors.get(source.name, NEVER))
-    answers = answer(entity, cells, marks, Requests(np.where(refused, -1, owners), slots, columns))
-    found = {}
-    for feature in entity.features:
-        given = answers[feature.name]
-        status = np.where(given.empty, np.where(known, EMPTY, UNKNOWN), KNOWN).astype(np.int8)
-        status[refused] = TOO_OLD
-        whole = complete(feature.window.edges(slots)[1], watermark - source.slack, source.lateness, source.tick) | (
-            owners < 0
-        )
-        found[feature.name] = LiveValue(given.values, status, whole & ~refused)
-    return found
+class _Plan:
+    """An entity, and what is the same in each of its reads."""
+
+    def __init__(self, entity: Entity) -> None:
+        self.entity = entity
+        self.columns = request_columns(entity) if included(entity) else []
+        """The columns that the kernel looks at."""
+        self._windows = Windows([feature.window for feature in entity.features])
+
+    def answer(
+        self,
+        owners: np.ndarray,
+        stored: Sequence[tuple[bytes, bytes] | None],
+        columns: Columns,
+        times: np.ndarray,
+        snapshot: Snapshot,
+    ) -> dict[str, LiveValue]:
+        """The entity's features.
+
+        Args:
+          owners: int64, shape (requests,): the row of each; -1 for a null key.
+          stored: The rows.
+          columns: Of the requests.
+          times: int64, shape (requests,): microseconds.
+          snapshot: What the rows are from.
+        """
+        entity, source = self.entity, self.entity.source
+        slots = slots_of(times, source.tick)
+        stored = [*stored, None]  # the row -1
+        cells, marks, floors = row.decode(entity, stored)
+        known = np.array([parts is not None for parts in stored], np.intp)[owners]
+        refused = slots < np.maximum(floors[owners], snapshot.floors.get(source.name, NEVER))
+        asked = Requests(np.where(refused, -1, owners), slots, columns)
+        answers = answer(entity, cells, marks, asked)
+        given = [answers[feature.name] for feature in entity.features]
+        empty = np.array([each.empty for each in given], np.intp)
+        status = _STATUS[refused.astype(np.intp), empty, known]
+        watermark = source_watermark(source.name, snapshot.registers) - source.slack
+        _, stops = self._windows.edges(slots)
+        whole = complete(stops, watermark, source.lateness, source.tick)
+        whole |= owners < 0
+        whole &= ~refused
+        return {
+            feature.name: LiveValue(each.values, status[number], whole[number])
+            for number, (feature, each) in enumerate(zip(entity.features, given, strict=True))
+        }
+
+
+def _fits(value: object, typed: Typed) -> bool:
+    """Whether a value is null, or of a declared type, none of which is a timestamp."""
+    match value:
+        case None:
+            return True
+        case bool():
+            return typed.type == "bool"
+        case int():
+            return (typed.type == "int" and value in _INT64) or (typed.type == "float" and abs(value) <= 2**53)
+        case float():
+            return typed.type == "float"
+        case str():
+            return typed.type == "string" and (value.isascii() or value.encode(errors="ignore").decode() == value)
+    return False

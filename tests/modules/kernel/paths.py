@@ -123,7 +123,7 @@ class Stream:
         rest = self._waiting()
         random.Random(schedule.seed).shuffle(rest)
         for first in range(0, len(rest), schedule.at_once):
-            self.deliver(rest[first : first + schedule.at_once], Step((), 0, False, 0, "due", 60))
+            self.deliver(rest[first : first + schedule.at_once], Step((), 0, False, 0, "due", 60, True))
             yield self.watermark
 
     def deliver(self, indexes: Sequence[int], step: Step) -> None:
@@ -142,7 +142,7 @@ class Stream:
     def finish(self, watermark: int, floor: int) -> None:
         """Closes and folds all rows."""
         rows = sorted(self.store)
-        step = Step((), 0, False, 0, "all", watermark // self.entity.source.tick - floor)
+        step = Step((), 0, False, 0, "all", watermark // self.entity.source.tick - floor, False)
         self._attempt([], rows, {owner: self.store[owner] for owner in rows}, watermark, step, 0)
 
     def ask(self, where: Sequence[int]) -> tuple[dict[str, Answer], list[int]]:
@@ -181,6 +181,8 @@ class Stream:
         everything = np.arange(len(rows))
         at = {"none": everything[:0], "due": row.due(merged.rows), "all": everything}[step.fold]
         floor = watermark // self.entity.source.tick - step.look_back
+        if step.snap:
+            floor = max((asked.slot for asked in self.case.requests if asked.slot <= floor), default=floor)
         older = [each.older if (each := old[index]) is not None else b"" for index in at.tolist()]
         folded, new = row.fold(self.entity, merged.rows, at, older, floor)
         refused = []

@@ -18,6 +18,7 @@ from pipeline.live.control import Counts
 from pipeline.live.metrics import RETRIES
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
+from pipeline.stores.store import Register
 from tests.pipeline.live.rides import Event, Rows, merged, payments, rides, write
 from tests.pipeline.stores.servers import Server, redis_server
 
@@ -48,7 +49,7 @@ def _retried(since: float) -> bool:
     return retries() > since + 1
 
 
-def registers(place: Place) -> list[object]:
+def registers(place: Place) -> list[Register]:
     with place.open() as store:
         return list(store.registers())
 

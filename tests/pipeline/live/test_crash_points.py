@@ -56,9 +56,9 @@ def run(declaration: Declaration, source: EventSource, place: Place, dead: str, 
     """The job without the runner: polls and merges to the end, or to the death of the writer."""
     merging = MergeEvents("a job", declaration, place, dead)
     merging.setup()
-    merging._store = MortalStore(merging._store, life)  # type: ignore[assignment]
+    merging._store = MortalStore(merging._store, life)
     letters = merging._dead_letters.write
-    merging._dead_letters.write = lambda some: life.call(letters, some)  # type: ignore[method-assign]
+    setattr(merging._dead_letters, "write", lambda some: life.call(letters, some))  # noqa: B010  mypy knows no patches
     polling = PollEvents("a job", place, 40)
     polling.setup()
     (partition,) = polling._open_all([source])

@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from modules.live import entities
 from modules.spec import Declaration
 from pipeline.dead_letters import LetterDirectory
 from pipeline.jobs.bootstrap import bootstrap
@@ -95,9 +94,10 @@ def test_replayed_letters_do_not_hold_up_the_readers(tmp_path: Path, declaration
     events = rides(30)
     run(declaration, here, tmp_path / "dead", write(tmp_path / "rides.jsonl", events, [BROKEN]))
     stream(declaration, letter_sources(declaration, f"{tmp_path}/dead"), here, f"{tmp_path}/dead")
-    mine = [entity for entity in entities(declaration) if entity.source.name == "rides"]
-    with FeatureReader(mine, here.open()) as reader:
+    mine = [name for name, feature in declaration.live_features.items() if feature.source == "rides"]
+    with FeatureReader(declaration, here.open()) as reader:
         first = events[0]
         columns = {"rider": pa.array([first["rider"]]), "area": pa.array([first["area"]])}
         asked = np.array([events[-1]["taken_in"] - 61 * SECOND])
-        assert all(value.complete.all() for value in reader.read(columns, asked).values())
+        values = reader.read(columns, asked)
+        assert all(values[name].complete.all() for name in mine)

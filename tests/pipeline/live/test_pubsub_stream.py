@@ -80,7 +80,7 @@ def test_killed_many_times_then_drained(
         kills += Life(arguments(tmp_path, here, feed, idle), log).kill_after(chance.uniform(0.5, 2.5))
     assert kills == 6
     with living(arguments(tmp_path, here, feed, idle), log) as last:
-        until(lambda: same(declaration, here, wanted, events), last)
+        until(lambda: (tmp_path / "dead").exists() and same(declaration, here, wanted, events), last)
         last.terminate()
         assert last.end() == 0, log.read_text()
     assert same(declaration, here, wanted, events)

@@ -1,0 +1,33 @@
+"""An ASGI application on a port, in a thread of its own."""
+
+import socket
+import threading
+from typing import Any
+
+import uvicorn
+
+_KEEP_ALIVE_S = 75
+
+
+class HttpServer:
+    """Serves from its making until `stop`."""
+
+    def __init__(self, application: Any, port: int) -> None:
+        """Binds the port and begins to serve.
+
+        Raises:
+          OSError: The port cannot be bound.
+        """
+        listening = socket.create_server(("0.0.0.0", port), backlog=1024)  # noqa: S104  every interface, as upstream
+        config = uvicorn.Config(
+            application, lifespan="off", access_log=False, log_config=None, timeout_keep_alive=_KEEP_ALIVE_S,
+            server_header=False, timeout_graceful_shutdown=5,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), name="http", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finishes the requests in flight, for some seconds at most."""
+        self._server.should_exit = True
+        self._thread.join()

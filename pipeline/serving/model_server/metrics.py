@@ -1,0 +1,94 @@
+"""What is counted, under TensorFlow Serving's names, and the page that Prometheus reads."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+
+from pipeline.serving.model_server.servable import Servable
+from pipeline.serving.model_server.tensors import Array
+
+DEFAULT_PATH = "/monitoring/prometheus/metrics"
+
+_PREFIX = ":tensorflow:serving:"
+
+disable_created_metrics()
+REGISTRY = CollectorRegistry()
+
+
+def _exponential(scale: float, growth: float, count: int) -> list[float]:
+    return [scale * growth**power for power in range(count)]
+
+
+_LATENCY = _exponential(10, 1.8, 33)
+
+REQUEST_COUNT = Counter(
+    f"{_PREFIX}request_count", "The total number of requests.", ["model_name", "status"], registry=REGISTRY
+)
+REQUEST_LATENCY = Histogram(
+    f"{_PREFIX}request_latency", "Microseconds of a request.", ["model_name", "API", "entrypoint"],
+    buckets=_LATENCY, registry=REGISTRY,
+)  # fmt: skip
+RUNTIME_LATENCY = Histogram(
+    f"{_PREFIX}runtime_latency", "Microseconds in TensorFlow.", ["model_name", "API", "runtime"],
+    buckets=_LATENCY, registry=REGISTRY,
+)  # fmt: skip
+EXAMPLE_COUNTS = Histogram(
+    f"{_PREFIX}request_example_counts", "Examples of a request.", ["model"],
+    buckets=_exponential(1, 2, 15), registry=REGISTRY,
+)  # fmt: skip
+EXAMPLE_COUNT_TOTAL = Counter(
+    f"{_PREFIX}request_example_count_total", "The total number of examples.", ["model"], registry=REGISTRY
+)
+WARMUP_LATENCY = Histogram(
+    f"{_PREFIX}model_warmup_latency", "Microseconds of a warm-up.", ["model_path", "status"],
+    buckets=_LATENCY, registry=REGISTRY,
+)  # fmt: skip
+WARMUP_RECORDS = Counter(
+    f"{_PREFIX}model_warmup_records_read", "Warm-up records read.", ["model_path", "status"], registry=REGISTRY
+)
+QUEUING_LATENCY = Histogram(
+    f"{_PREFIX}batching_session:queuing_latency", "Microseconds in a batching queue.", ["thread_pool_name"],
+    buckets=_exponential(100, 1.2, 52), registry=REGISTRY,
+)  # fmt: skip
+WRAPPED_RUN_COUNT = Counter(f"{_PREFIX}batching_session:wrapped_run_count", "Batches that were run.", registry=REGISTRY)
+
+
+def micros_since(started: float) -> float:
+    """Microseconds since `time.perf_counter()` said `started`."""
+    return (time.perf_counter() - started) * 1e6
+
+
+def timed_run(servable: Servable, api: str, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
+    """Runs the model, and counts how long it took."""
+    started = time.perf_counter()
+    outputs = servable.model.run(feeds, fetches)
+    RUNTIME_LATENCY.labels(servable.name, api, "TF1").observe(micros_since(started))
+    return outputs
+
+
+def page() -> str:
+    """All metrics in Prometheus's text format."""
+    lines = []
+    for metric in REGISTRY.collect():
+        total = "" if metric.name.endswith("_count_total") else "_total"  # the library's, which upstream's names lack
+        lines.append(f"# TYPE {metric.name} {metric.type}")
+        for sample in metric.samples:
+            name = sample.name.removesuffix(total) if metric.type == "counter" else sample.name
+            labels = ",".join(f'{key}="{_escape(value)}"' for key, value in sample.labels.items())
+            lines.append(f"{name}{{{labels}}} {sample.value:.17g}")
+    return "\n".join(lines) + "\n"
+
+
+def counts(names: Iterable[str]) -> dict[str, int]:
+    """The first value of each counter, by TensorFlow Serving's name for it: /tensorflow/serving/request_count."""
+    found = {
+        sample.name.removesuffix("_total"): sample.value
+        for metric in REGISTRY.collect()
+        for sample in metric.samples[:1]
+    }
+    return {name: int(found.get(name.replace("/", ":").removesuffix("_total"), 0)) for name in names}
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

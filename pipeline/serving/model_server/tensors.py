@@ -1,0 +1,110 @@
+"""TensorProtos to arrays and back, by the rules of TensorFlow's own parser."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tensorflow.core.framework import types_pb2
+
+from pipeline.serving.model_server.status import InvalidArgument
+
+Array = npt.NDArray[Any]
+
+_FIELDS = {
+    types_pb2.DT_FLOAT: "float_val",
+    types_pb2.DT_DOUBLE: "double_val",
+    types_pb2.DT_INT8: "int_val",
+    types_pb2.DT_INT16: "int_val",
+    types_pb2.DT_INT32: "int_val",
+    types_pb2.DT_INT64: "int64_val",
+    types_pb2.DT_UINT8: "int_val",
+    types_pb2.DT_UINT16: "int_val",
+    types_pb2.DT_UINT32: "uint32_val",
+    types_pb2.DT_UINT64: "uint64_val",
+    types_pb2.DT_BOOL: "bool_val",
+    types_pb2.DT_STRING: "string_val",
+    types_pb2.DT_HALF: "half_val",
+    types_pb2.DT_BFLOAT16: "half_val",
+    types_pb2.DT_COMPLEX64: "scomplex_val",
+    types_pb2.DT_COMPLEX128: "dcomplex_val",
+}
+"""Where the values of a dtype are, if not in `tensor_content`."""
+
+_STORED = {"int_val": np.int32, "half_val": np.uint16, "scomplex_val": np.float32, "dcomplex_val": np.float64}
+"""How a field holds its values, where that is not how an array does."""
+
+_NUMPY = {enum: np.dtype(tf.as_dtype(enum).as_numpy_dtype) for enum in _FIELDS}
+_ENUMS = {dtype: enum for enum, dtype in _NUMPY.items()}
+
+
+def to_array(proto: Any, name: str) -> Array:
+    """The tensor's values; strings as an array of bytes objects.
+
+    A list of values that is shorter than the shape says goes on with its last value, an empty one with zeros.
+
+    Raises:
+      InvalidArgument: It is no tensor.
+    """
+    try:
+        return _to_array(proto)
+    except (ValueError, KeyError, MemoryError, OverflowError):
+        raise InvalidArgument(f"tensor parsing error: {name}") from None
+
+
+def _to_array(proto: Any) -> Array:
+    if proto.tensor_shape.unknown_rank:
+        raise ValueError("unknown rank")
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if any(size < 0 for size in shape):
+        raise ValueError("a negative size")
+    dtype, count = _NUMPY[proto.dtype], math.prod(shape)
+    if proto.tensor_content:
+        if dtype.hasobject:
+            content = tf.io.parse_tensor(proto.SerializeToString(), tf.string)  # nobody sends strings so; no fast path
+            return np.asarray(content.numpy(), object)
+        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
+    field = _FIELDS[proto.dtype]
+    values = _from_field(getattr(proto, field), field, dtype)
+    if len(values) < count:
+        values = np.concatenate([values, np.full(count - len(values), values[-1] if len(values) else _zero(dtype))])
+    return values[:count].reshape(shape)
+
+
+def _from_field(field: Any, name: str, dtype: np.dtype[Any]) -> Array:
+    values = np.array(field[:], _STORED.get(name, dtype))
+    return values.astype(dtype) if name == "int_val" else values.view(dtype) if name in _STORED else values
+
+
+def _zero(dtype: np.dtype[Any]) -> Any:
+    return b"" if dtype.hasobject else dtype.type(0)
+
+
+def to_proto(array: Array, proto: Any, as_content: bool) -> None:
+    """Writes the array into an empty TensorProto, into the field of its dtype or, on request, into `tensor_content`."""
+    proto.dtype = enum = _ENUMS[array.dtype]
+    for size in array.shape:
+        proto.tensor_shape.dim.add().size = size
+    if as_content and not array.dtype.hasobject:
+        proto.tensor_content = array.tobytes()
+        return
+    name = _FIELDS[enum]
+    if name in ("half_val", "scomplex_val", "dcomplex_val"):
+        array = np.ascontiguousarray(array).reshape(-1).view(_STORED[name])
+    getattr(proto, name).extend(array.reshape(-1).tolist())
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """What TensorFlow calls it in its messages."""
+    return str(tf.as_dtype(_ENUMS[dtype]).name) if dtype in _ENUMS else str(dtype)
+
+
+def shape_text(array: Array) -> str:
+    """The shape as TensorFlow prints it: [2,3]."""
+    return f"[{','.join(map(str, array.shape))}]"
+
+
+def enum_name(array: Array) -> str:
+    """What the protocol calls the array's dtype: DT_FLOAT."""
+    return str(types_pb2.DataType.Name(_ENUMS[array.dtype]))

@@ -1,0 +1,85 @@
+"""A TensorFlow Lite model behind the same calls as a SavedModel."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from pipeline.serving.model_server import methods
+from pipeline.serving.model_server.servable import DEFAULT_SIGNATURE
+from pipeline.serving.model_server.status import InvalidArgument
+from pipeline.serving.model_server.tensors import Array, dtype_name
+
+
+class TFLiteModel:
+    """A loaded model. It runs one request at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Loads it.
+
+        Raises:
+          ValueError: It is no TensorFlow Lite model, or has an operation that is not known.
+        """
+        self._interpreter: Any = tf.lite.Interpreter(model_path=str(path))
+        self._interpreter.allocate_tensors()
+        self._lock = threading.Lock()
+        self._inputs = {each["name"]: each for each in self._interpreter.get_input_details()}
+        self._outputs = {each["name"]: each for each in self._interpreter.get_output_details()}
+        self.signatures: dict[str, Any] = self._read_signatures()
+
+    def _read_signatures(self) -> dict[str, Any]:
+        """The model's own; without any, one whose aliases are the names of the tensors."""
+        found = {}
+        by_index = {each["index"]: name for name, each in (self._inputs | self._outputs).items()}
+        for key in self._interpreter.get_signature_list():
+            runner = self._interpreter.get_signature_runner(key)
+            inputs = {alias: by_index[each["index"]] for alias, each in runner.get_input_details().items()}
+            outputs = {alias: by_index[each["index"]] for alias, each in runner.get_output_details().items()}
+            found[key] = self._signature(inputs, outputs)
+        names = {name: name for name in self._inputs}, {name: name for name in self._outputs}
+        return found or {DEFAULT_SIGNATURE: self._signature(*names)}
+
+    def _signature(self, inputs: Mapping[str, str], outputs: Mapping[str, str]) -> Any:
+        signature = meta_graph_pb2.SignatureDef(method_name=methods.PREDICT)
+        for infos, aliases, details in (
+            (signature.inputs, inputs, self._inputs),
+            (signature.outputs, outputs, self._outputs),
+        ):
+            for alias, name in aliases.items():
+                infos[alias].name = name
+                infos[alias].dtype = tf.as_dtype(details[name]["dtype"]).as_datatype_enum
+                for size in details[name]["shape_signature"]:
+                    infos[alias].tensor_shape.dim.add(size=int(size))
+        return signature
+
+    def run(self, feeds: Mapping[str, Array], fetches: Sequence[str]) -> list[Array]:
+        """The fetched tensors, in order; inputs are resized to what is fed."""
+        for number, name in enumerate(sorted(feeds)):
+            expected = _numpy_dtype(self._inputs[name])
+            if feeds[name].dtype != expected:
+                raise InvalidArgument(
+                    f"Expects arg[{number}] to be {dtype_name(expected)} but {dtype_name(feeds[name].dtype)} is provided"
+                )
+        with self._lock:
+            for name, array in feeds.items():
+                index = self._inputs[name]["index"]
+                if tuple(self._interpreter.get_input_details()[0]["shape"]) != array.shape:
+                    self._interpreter.resize_tensor_input(index, array.shape)
+            self._interpreter.allocate_tensors()
+            for name, array in feeds.items():
+                self._interpreter.set_tensor(self._inputs[name]["index"], array)
+            self._interpreter.invoke()
+            return [self._interpreter.get_tensor(self._outputs[name]["index"]) for name in fetches]
+
+    def close(self) -> None:
+        """Lets go of the model's memory."""
+        del self._interpreter
+
+
+def _numpy_dtype(details: Any) -> np.dtype[Any]:
+    kind = details["dtype"]
+    return np.dtype(object) if kind in (bytes, np.bytes_, np.object_) else np.dtype(kind)
