@@ -1,7 +1,7 @@
 """Transform: analyses the train split, keeps the transform graph, and writes every split as the model's inputs.
 
-Beside the stock one it traces `preprocessing_fn` half as often, computes no statistics of its own, and writes whole
-batches in columns, where the stock one encodes, compresses and sends each row through Beam.
+The stock one traces `preprocessing_fn` more often, computes statistics that nothing here reads, and encodes, compresses
+and sends each row through Beam; this one writes whole batches in columns.
 """
 
 import functools

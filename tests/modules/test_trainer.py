@@ -120,7 +120,8 @@ def rows(batch: Any) -> list[tuple[Any, ...]]:
 def test_a_batch_of_numbers_alone_or_of_categories_alone(taxi_run: Path, tmp_path: Path, features: list[str]) -> None:
     declaration = taxi()
     columns = {name: column for name, column in declaration.columns.items() if name in features}
-    declaration = Declaration.model_construct(**dict(declaration) | {"columns": columns})
+    sections = {name: getattr(declaration, name) for name in Declaration.model_fields}
+    declaration = Declaration.model_construct(**sections | {"columns": columns})
     files = fn_args(taxi_run, tmp_path).eval_files
     batches = list(read_batches(files, declaration, declaration.training, shuffled=False))
     assert {frozenset(batch) for batch, _ in batches} == {frozenset(features)}

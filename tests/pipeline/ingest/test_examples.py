@@ -1,14 +1,25 @@
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from modules.spec import ROW_ID, Declaration
-from pipeline.ingest.examples import ExampleWriter, example_types, to_examples, values_of
+from pipeline.ingest.examples import (
+    ExampleFile,
+    ExampleWriter,
+    as_lists,
+    example_files,
+    example_types,
+    read_examples,
+    to_examples,
+    values_of,
+)
 
 DECLARATION = Declaration.model_validate_json("""{
   "dataset": "shop", "data": "",
@@ -104,3 +115,42 @@ def test_a_file_a_split_each_opened_when_its_first_rows_come(tmp_path: Path) -> 
     table = pq.read_table(files["Split-train/examples-00007.parquet"])
     assert values_of(table, "count").to_pylist() == [0, 2, 3]
     assert table.schema.field("shopper").type == pa.large_list(pa.large_binary())
+
+
+def test_a_file_has_its_name_once_it_is_complete(tmp_path: Path) -> None:
+    batch = to_examples(columns_of([]), DECLARATION)
+    path = tmp_path / "Split-train" / "examples-00000.parquet"
+    with ExampleFile(path) as file:
+        file.write(batch)
+        assert example_files(str(tmp_path), ["train"]) == []
+        assert not path.exists()
+    assert example_files(str(tmp_path), ["eval", "train"]) == [("train", str(path))]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_nothing_is_left_of_a_file_that_was_not_completed(tmp_path: Path) -> None:
+    with contextlib.suppress(ZeroDivisionError), ExampleFile(tmp_path / "examples-00000.parquet") as file:
+        file.write(to_examples(columns_of([]), DECLARATION))
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_batches_have_the_columns_that_are_asked_for_in_that_order(tmp_path: Path) -> None:
+    rows = [{"shopper": None, "at": i, "price": None, "gift": None, "count": i, "y": 0, "row_id": ""} for i in range(4)]
+    path = tmp_path / "examples.parquet"
+    with ExampleFile(path) as file:
+        file.write(to_examples(columns_of(rows), DECLARATION))
+    [batch] = read_examples(str(path), ["y", "count"])
+    assert batch.schema.names == ["y", "count"]
+    assert values_of(batch, "count").to_pylist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("width", [0, 1, 3])
+@pytest.mark.parametrize("rows", [0, 1, 4])
+def test_all_values_of_a_row_are_in_its_list(rows: int, width: int) -> None:
+    values = np.arange(rows * width, dtype=np.float32).reshape(rows, width)
+    assert as_lists(values).to_pylist() == values.tolist()
+
+
+def test_one_value_a_row() -> None:
+    assert as_lists(np.array([5, 6])).to_pylist() == [[5], [6]]

@@ -66,8 +66,6 @@ live:
                 include_request: true}
     areas: {source: rides, key: [rider], aggregation: approx_distinct, value: area, window: 10m}
     cards: {source: rides, key: [area], aggregation: count, filter: [{column: kind, one_of: [card]}], window: 5m}
-    no_cash: {source: rides, key: [area, rider], aggregation: count, window: 10m,
-              filter: [{column: kind, one_of: [card, token]}]}
     tipped: {source: tips, key: [rider], aggregation: sum, value: tip, scale: 100, window: 5m, delay: 2m}
     tip_share: {source: tips, key: [rider], aggregation: ratio, value: tip, scale: 100, over: {}, default: -1,
                 window: 10m, delay: 2m}
@@ -78,7 +76,7 @@ evaluation: {thresholds: {auc: {at_least: 0.0}}}
 _SECOND = 1_000_000
 _BEGIN = 1_400_000_040 * _SECOND
 _MINUTES = 12
-_RIDES, _TIPS, _REQUESTS = 240, 120, 400
+_RIDES, _TIPS, _REQUESTS = 280, 120, 400
 _LATENESS, _AHEAD = 20 * _SECOND, 5 * _SECOND
 _OFFSETS = (0, 1, 30, 60, 61, 120, 121, 300, 301, 420, 421, 600, 601)
 """Seconds after an event at which it enters or leaves a window."""
