@@ -22,7 +22,9 @@ from modules.warmup import write_warmup_requests
 HISTORY_FILE = "history.json"
 """In the model run's directory, one object a look at the validation split: step, loss, auc, val_loss, val_auc."""
 
-_SHUFFLE_ROWS = 1 << 16
+SHUFFLE_ROWS = 1 << 16
+"""The buffer in which the rows are shuffled."""
+
 _READ_ROWS = 1024
 
 
@@ -101,7 +103,7 @@ def read_batches(files: list[str], declaration: Declaration, training: Training,
     )
     batches = tf.data.Dataset.from_generator(read, output_signature=form)
     if shuffled:
-        rows = batches.unbatch().shuffle(_SHUFFLE_ROWS, seed=training.seed).repeat()
+        rows = batches.unbatch().shuffle(SHUFFLE_ROWS, seed=training.seed).repeat()
         return rows.batch(training.batch_size).map(name).prefetch(4)
     return batches.map(name).cache()
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from modules.paired import compare
 from modules.spec import Declaration, DeclarationError
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.live.history import event_files
@@ -47,6 +48,8 @@ class RunSettings:
     trials: int
     keep: int
     cache: bool
+    seeds: int = 0
+    """Of the ablation; 0: none."""
 
 
 def unchanged(settings: RunSettings, run_digest: str) -> RunRecord | None:
@@ -107,7 +110,11 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
         seed=declaration.training.seed,
         version=version,
         model=str(workspace.serving(declaration.dataset) / str(version)),
-        rows=figures.rows(outputs["ExampleGen"]),
+        rows=figures.read(outputs["ExampleGen"]).rows,
+        live_features=len(declaration.live_features),
+        events=figures.read(outputs["ExampleGen"]).events,
+        not_counted=tuple(figures.read(outputs["ExampleGen"]).not_counted),
+        ablation=compare(figures.pairs(outputs["Ablation"])) if settings.seeds else (),
         metrics=figures.metrics(outputs["Evaluator"]),
         example=figures.example(outputs["ExampleGen"], declaration),
         seconds=time.monotonic() - started,
@@ -161,7 +168,7 @@ def _look(settings: RunSettings) -> _Found:
     content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
     sections = declaration.only("training", "tuning", "evaluation").model_dump_json()
-    return _Found(files, events, schema, content, code, digest([sections, schema, content, code, str(settings.trials)]))
+    return _Found(files, events, schema, content, code, digest([sections, schema, content, code, str(settings.trials), str(settings.seeds)]))
 
 
 def _now() -> str:
@@ -181,6 +188,7 @@ def _inputs(settings: RunSettings, found: _Found, run_id: str, schema_file: Path
         content=found.content,
         code=found.code,
         trials=settings.trials,
+        seeds=settings.seeds,
         serving_dir=settings.workspace.serving(declaration.dataset).absolute(),
         provenance={
             "run_id": run_id,

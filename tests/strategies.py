@@ -156,9 +156,9 @@ def features(draw: st.DrawFn, name: str, aggregation: str | None = None) -> Feat
 
 
 @st.composite
-def entities(draw: st.DrawFn, aggregation: str | None = None) -> Entity:
-    """A source and one to five features of it; the source's name, key and columns are always alike."""
-    count = draw(st.integers(1, 5))
+def entities(draw: st.DrawFn, aggregation: str | None = None, most: int = 5) -> Entity:
+    """A source and so many features of it; the source's name, key and columns are always alike."""
+    count = draw(st.integers(1, most))
     chosen = tuple(draw(features(f"f{index}", aggregation if index == 0 else None)) for index in range(count))
     tick = draw(st.sampled_from(TICKS))
     takings = [t for f in chosen if f.aggregation != "approx_distinct" for t in (f.taking, f.over) if t is not None]
@@ -212,10 +212,8 @@ def events(draw: st.DrawFn, source: Source, most: int = 24) -> list[Row]:
     times = draw(st.lists(st.builds(lambda m, i: (base + m) * source.tick + i, mark, inside), min_size=1, max_size=8))
     waits = [0, 0, 1, source.lateness, source.lateness + 1, source.lateness // 2, -source.ahead, -source.ahead - 1]
 
-    scales = [t.scale for t in source.takings if t.value == "amount"]
-    near_limit = st.builds(
-        lambda scale, less: (2**53 - 1 - less) / scale, st.sampled_from(scales or [1]), st.integers(0, 9)
-    )
+    finest = max((taking.scale for taking in source.takings if taking.value == "amount"), default=1)
+    near_limit = st.integers(0, 99).map(lambda less: (2**53 - 1 - less) / finest)  # their sum is no float64
     amount = draw(st.sampled_from([amounts(), amounts(), amounts(), st.one_of(near_limit, near_limit, amounts())]))
 
     @st.composite
@@ -274,9 +272,9 @@ def requests(draw: st.DrawFn, entity: Entity, happened: list[Row]) -> Request:
 
 
 @st.composite
-def cases(draw: st.DrawFn, aggregation: str | None = None, most: int = 24) -> Case:
-    """All of it; the first feature of the aggregation, if one is given."""
-    entity = draw(entities(aggregation))
+def cases(draw: st.DrawFn, aggregation: str | None = None, most: int = 24, features: int = 5) -> Case:
+    """All of it: so many events and features at most, the first of them of the aggregation, if one is given."""
+    entity = draw(entities(aggregation, features))
     happened = draw(events(entity.source, most))
     asked = draw(st.lists(requests(entity, happened), min_size=6, max_size=12))
     found = {tuple(row[column] for column in entity.key) for row in happened} | {request.key for request in asked}

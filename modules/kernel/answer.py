@@ -1,7 +1,5 @@
 """The features of keys as of times: the same code over the cells of a history and over those of online rows."""
 
-import dataclasses
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,9 +7,9 @@ import numpy as np
 from modules.kernel import registers
 from modules.kernel.cells import LEAST, MOST, START, WIDTH, Owned, accumulate, rank_last
 from modules.kernel.extremum import range_max
-from modules.kernel.plan import ADDITIVE, PART_SIZES, Entity, Family, Feature, Part, Taking, needs
+from modules.kernel.plan import Entity, Family, Feature, Taking, needs
 from modules.kernel.take import Columns
-from modules.kernel.whole import EXACT, carry, divide, small, to_int
+from modules.kernel.whole import EXACT, bound, carry, divide, joined, small, to_int
 from modules.kernel.window import Windows
 
 _SETS_AT_ONCE = 4096
@@ -26,8 +24,7 @@ class Answer(NamedTuple):
     """bool, shape (requests,): whether there is nothing to compute it from."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Requests:
+class Requests(NamedTuple):
     """Who asks, and when; all arrays have the shape (requests,)."""
 
     owners: np.ndarray
@@ -54,11 +51,9 @@ def answer(entity: Entity, cells: Owned, marks: Owned, requests: Requests) -> di
     if entity.exact:
         own = _own(entity, requests)
         ranges = _ranges(cells, entity.exact_families.windows, requests)
-        prefixes: dict[Taking, np.ndarray] = {}
+        prefixes = _Prefixes(cells.table, own)
         for family in entity.exact_families.members:
-            gather = _Gather(entity, cells.table, ranges[:, family.windows], prefixes)
-            if own is not None and family.one.include_request:
-                gather.include(own)
+            gather = _Gather(entity, prefixes, ranges[:, family.windows], family.one.include_request)
             _unfold(family, *_finish(family, gather), found)
     if entity.distinct:
         own_marks = _own_registers(entity, requests)
@@ -94,71 +89,115 @@ def _ranges(cells: Owned, windows: Windows, requests: Requests) -> np.ndarray:
     at += requests.owners * span - least  # below all cells for the owner -1, so that its ranges are empty
     found: np.ndarray = starts.searchsorted(at)
     if np.maximum.reduce(widths) > 1:
-        stops = np.maximum.accumulate(base + stops)
-        cut = (stops[found - 1] > at) & (found > 0)
-        if cut.any():
+        before = np.maximum.accumulate(base + stops).searchsorted(at, "right")  # cells that stop there, or earlier
+        if (cut := before != found).any():
             raise ValueError(f"an edge at slot {edges[cut][0]} would cut a cell")
     return found
+
+
+class _Sum(NamedTuple):
+    """Whole numbers, each the sum of a window; n as of `_Gather`."""
+
+    values: np.ndarray
+    """int64, shape (n,); 0 where it does not fit."""
+    fits: np.ndarray
+    """bool, shape (n,): whether it is below 2^53 in size."""
+    limbs: np.ndarray | None
+    """int64, shape (limbs, n), carried; None: all fit."""
+
+    def in_full(self, at: int) -> int:
+        return int(self.values[at]) if self.limbs is None else to_int(self.limbs[:, at])
+
+
+class _Prefixes:
+    """What the additive accumulators of a table amount to before each cell; each is added up once."""
+
+    def __init__(self, table: np.ndarray, own: np.ndarray | None) -> None:
+        """Adds up nothing yet.
+
+        Args:
+          table: int64, shape (height, cells).
+          own: int64, shape (height, requests): what may come on top.
+        """
+        self.table, self.own = table, own
+        self._found: dict[int, np.ndarray] = {}
+
+    def count(self, row: int) -> np.ndarray:
+        """int64, shape (1, cells + 1)."""
+        if row not in self._found:
+            self._found[row] = _accumulated(self.table[row : row + 1])
+        return self._found[row]
+
+    def sum(self, row: int, size: int) -> np.ndarray:
+        """int64, shape (size, cells + 1): limbs; of shape (1, cells + 1) if nothing can get as large as 2^53."""
+        if row not in self._found:
+            numbers = self.table[row : row + size]
+            most = bound(numbers)
+            if self.own is not None:
+                most += bound(self.own[row : row + size])
+            if most < EXACT:
+                numbers = joined(numbers)[None]
+            self._found[row] = _accumulated(numbers)
+        return self._found[row]
+
+
+def _accumulated(numbers: np.ndarray) -> np.ndarray:
+    prefix = np.empty((len(numbers), numbers.shape[1] + 1), np.int64)
+    prefix[:, 0] = 0
+    np.add.accumulate(numbers, 1, None, prefix[:, 1:])
+    return prefix
 
 
 class _Gather:
     """The accumulators of a family's windows for each request: n = features * requests, one feature after the other."""
 
-    def __init__(
-        self, entity: Entity, table: np.ndarray, ranges: np.ndarray, prefixes: dict[Taking, np.ndarray]
-    ) -> None:
+    def __init__(self, entity: Entity, prefixes: _Prefixes, ranges: np.ndarray, include_request: bool) -> None:
         """Looks at nothing yet.
 
         Args:
           entity: Whose cells.
-          table: They.
+          prefixes: Of its table.
           ranges: int64, shape (2, features, requests): of cells.
-          prefixes: By value, what `sums` has found out of the table.
+          include_request: Whether each request is added to its windows.
         """
-        self._layout, self._table, self._prefixes = entity.layout, table, prefixes
-        self._features = ranges.shape[1]
-        self._ranges = ranges.reshape(2, -1)
-        self._starts, self._stops = self._ranges
-        self._own: np.ndarray | None = None
+        self._layout, self._table, self._prefixes = entity.layout, prefixes.table, prefixes
+        self._starts, self._stops = self._ranges = ranges.reshape(2, -1)
+        self._own = None
+        if include_request and prefixes.own is not None:
+            self._own = np.tile(prefixes.own, ranges.shape[1])
 
-    def include(self, own: np.ndarray) -> None:
-        """Adds the requests themselves, as cells; int64, shape (height, requests)."""
-        self._own = np.tile(own, self._features)
-
-    def sums(self, taking: Taking, parts: Sequence[Part]) -> list[np.ndarray]:
-        """Sums in limbs, carried; int64, shape (size of the part, n) each.
-
-        Args:
-          taking: Of which values.
-          parts: Neighbours out of count, sum, and squares.
-        """
-        rows = self._layout[taking]
-        first = rows[parts[0]]
-        stop = rows[parts[-1]] + PART_SIZES[parts[-1]]
-        prefix, base = self._prefix(taking), next(iter(rows.values()))
-        edges = prefix[first - base : stop - base].take(self._ranges, 1)
-        total = edges[:, 1]
-        total -= edges[:, 0]
+    def count(self, taking: Taking) -> np.ndarray:
+        """How many values were taken in; int64, shape (n,)."""
+        row = self._layout[taking]["count"]
+        (counts,) = self._between(self._prefixes.count(row))
         if self._own is not None:
-            total += self._own[first:stop]
-        found = []
-        for part in parts:
-            numbers = total[rows[part] - first : rows[part] - first + PART_SIZES[part]]
-            carry(numbers)
-            found.append(numbers)
-        return found
+            counts += self._own[row]
+        return counts
 
-    def _prefix(self, taking: Taking) -> np.ndarray:
-        """What the additive parts, which come first, amount to before each cell; int64, shape (limbs, cells + 1)."""
-        prefix = self._prefixes.get(taking)
-        if prefix is None:
-            rows = self._layout[taking]
-            first = next(iter(rows.values()))
-            stop = max(row + PART_SIZES[part] for part, row in rows.items() if part in ADDITIVE)
-            prefix = np.zeros((stop - first, self._table.shape[1] + 1), np.int64)
-            np.add.accumulate(self._table[first:stop], 1, None, prefix[:, 1:])
-            self._prefixes[taking] = prefix
-        return prefix
+    def sum(self, taking: Taking) -> _Sum:
+        """Their sum."""
+        return self._sum(self._layout[taking]["sum"], 2)
+
+    def squares(self, taking: Taking) -> _Sum:
+        """The sum of their squares."""
+        return self._sum(self._layout[taking]["squares"], 4)
+
+    def _sum(self, row: int, size: int) -> _Sum:
+        numbers = self._between(self._prefixes.sum(row, size))
+        own = None if self._own is None else self._own[row : row + size]
+        if len(numbers) == 1:
+            values = numbers[0] if own is None else numbers[0] + joined(own)
+            return _Sum(values, np.ones(len(values), bool), None)
+        if own is not None:
+            numbers += own
+        carry(numbers)
+        return _Sum(*small(numbers), numbers)
+
+    def _between(self, prefix: np.ndarray) -> np.ndarray:
+        """int64, shape (limbs, n)."""
+        total = prefix.take(self._stops, 1)
+        total -= prefix.take(self._starts, 1)
+        return total
 
     def least(self, taking: Taking) -> np.ndarray:
         """The least value; int64, shape (requests,), MOST where there is none."""
@@ -194,7 +233,7 @@ def _finish(family: Family, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
     taking, scale = feature.taking, feature.taking.scale
     match feature.aggregation:
         case "count":
-            ((count,),) = gather.sums(taking, ("count",))
+            count = gather.count(taking)
             return count, count == 0
         case "min" | "max" | "last":
             find = {"min": gather.least, "max": gather.most, "last": gather.last}[feature.aggregation]
@@ -205,11 +244,11 @@ def _finish(family: Family, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
             return _ratio(feature, gather)
         case "stddev":
             return _stddev(feature, gather)
-    (count,), total = gather.sums(taking, ("count", "sum"))
-    whole, fits = small(total)
+    count, total = gather.count(taking), gather.sum(taking)
     by = np.maximum(count, 1) if feature.aggregation == "mean" else np.ones_like(count)
-    fits &= by < EXACT // scale
-    return divide(whole, by * scale, fits, lambda at: (to_int(total[:, at]), int(by[at]) * scale)), count == 0
+    exact = by < EXACT // scale
+    exact &= total.fits
+    return divide(total.values, by * scale, exact, lambda at: (total.in_full(at), int(by[at]) * scale)), count == 0
 
 
 def _ratio(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
@@ -217,40 +256,35 @@ def _ratio(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
     over = feature.over
     assert over is not None
     sides = []
-    for (taking, parts), factor in zip(needs(feature), (over.scale, feature.taking.scale), strict=True):
-        (limbs,) = gather.sums(taking, parts)
-        limbs = limbs if taking.value is not None else _with_high(limbs[0])
-        whole, fits = small(limbs)
-        sides.append((limbs, whole, fits & (np.abs(whole) <= (EXACT - 1) // factor), factor))
-    (a, a_whole, a_fits, kb), (b, b_whole, b_fits, ka) = sides
-    empty = (b == 0).all(axis=0)
-    divisor = b_whole * np.where(b_fits, ka, 0)
+    for taking, factor in ((feature.taking, over.scale), (over, feature.taking.scale)):
+        total = _of_counts(gather.count(taking)) if taking.value is None else gather.sum(taking)
+        exact = total.fits & (np.abs(total.values) <= (EXACT - 1) // factor)
+        sides.append((total, exact, total.values * np.where(exact, factor, 0)))
+    (a, a_exact, dividend), (b, b_exact, divisor) = sides
+    empty = (b.values == 0) & b.fits
     divisor += divisor == 0
     values = divide(
-        a_whole * np.where(a_fits, kb, 0),
+        dividend,
         divisor,
-        (a_fits & b_fits) | empty,
-        lambda at: (to_int(a[:, at]) * kb, to_int(b[:, at]) * ka),
+        (a_exact & b_exact) | empty,
+        lambda at: (a.in_full(at) * over.scale, b.in_full(at) * feature.taking.scale),
     )
     return values, empty
 
 
-def _with_high(counts: np.ndarray) -> np.ndarray:
-    limbs = np.stack([counts, np.zeros_like(counts)])
-    carry(limbs)
-    return limbs
+def _of_counts(counts: np.ndarray) -> _Sum:
+    return _Sum(counts, np.ones(len(counts), bool), None)
 
 
 def _stddev(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
     """`sqrt((n * S2 - S1^2) / (n * (n - 1))) / k`, of the sample."""
-    (count,), total, squares = gather.sums(feature.taking, ("count", "sum", "squares"))
-    (s1, fits), (s2, fits_too) = small(total), small(squares)
-    exact = fits & fits_too & (s2 <= (EXACT - 1) // np.maximum(count, 1)) & (count < 2**26)
-    n, s1, s2 = (values * exact for values in (count, s1, s2))
+    count, total, squares = gather.count(feature.taking), gather.sum(feature.taking), gather.squares(feature.taking)
+    exact = total.fits & squares.fits & (squares.values <= (EXACT - 1) // np.maximum(count, 1)) & (count < 2**26)
+    n, s1, s2 = (values * exact for values in (count, total.values, squares.values))
 
     def in_full(at: int) -> tuple[int, int]:
         many = int(count[at])
-        return many * to_int(squares[:, at]) - to_int(total[:, at]) ** 2, many * (many - 1) or 1
+        return many * squares.in_full(at) - total.in_full(at) ** 2, many * (many - 1) or 1
 
     variance = divide(n * s2 - s1 * s1, np.maximum(n * (n - 1), 1), exact, in_full)
     return np.sqrt(variance) / feature.taking.scale, count < 2

@@ -12,8 +12,6 @@ from modules.kernel.window import Window, Windows
 Part = Literal["count", "sum", "squares", "min", "max", "last"]
 PART_SIZES: dict[Part, int] = {"count": 1, "sum": 2, "squares": 4, "min": 1, "max": 1, "last": 2}
 """How many int64 each accumulator takes."""
-ADDITIVE = ("count", "sum", "squares")
-"""Those of which the difference of two prefix sums is that of a window; in a layout they come first."""
 PARTS: dict[str, tuple[Part, ...]] = {
     "count": ("count",),
     "sum": ("count", "sum"),

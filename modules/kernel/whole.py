@@ -47,7 +47,20 @@ def small(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     fits = (numbers[1] >= -(1 << 23)) & (numbers[1] < 1 << 23)
     for limb in numbers[2:]:
         fits &= limb == 0
-    return ((numbers[1] << LIMB) + numbers[0]) * fits, fits
+    return joined(numbers) * fits, fits
+
+
+def joined(numbers: np.ndarray) -> np.ndarray:
+    """Numbers, shape (limbs, numbers), of a size below 2^62, as int64."""
+    return (numbers[1] << LIMB) + numbers[0]
+
+
+def bound(numbers: np.ndarray) -> float:
+    """At least what the sizes of numbers, shape (limbs, numbers), carried, add up to."""
+    total = numbers.shape[1] + 0.0
+    for place, limb in enumerate(numbers[1:]):
+        total += float(np.add.reduce(np.abs(limb), 0, np.float64)) * 2.0 ** (LIMB * place)
+    return total * 2.0**LIMB
 
 
 def divide(

@@ -55,13 +55,17 @@ class Windows:
         )
 
     def edges(self, slots: np.ndarray) -> np.ndarray:
-        """`start` and `stop` as those of each window; int64, shape (2, windows, requests)."""
-        found = np.empty((2, self._count, len(slots)), np.int64)
+        """`start` and `stop` as those of each window; int64, shape (2, windows, requests).
+
+        Args:
+          slots: int64, shape (requests,), or (windows, requests) where they have different ticks.
+        """
+        found = np.empty((2, self._count, slots.shape[-1]), np.int64)
         found[0], found[1] = Window.edges(cast(Window, self), slots)
         return found
 
 
-def slots_of(times: np.ndarray, tick: int) -> np.ndarray:
+def slots_of(times: np.ndarray, tick: int | np.ndarray) -> np.ndarray:
     """The slots of times in microseconds; int64, shape (times,)."""
     return times // tick
 
@@ -71,6 +75,8 @@ def closed_slots(watermark: int, lateness: int, tick: int) -> int:
     return (watermark - lateness) // tick
 
 
-def complete(stops: np.ndarray, watermark: int, lateness: int, tick: int) -> np.ndarray:
-    """Whether all events before `stop` that count are merged; bool, shape (requests,)."""
+def complete(
+    stops: np.ndarray, watermark: int | np.ndarray, lateness: int | np.ndarray, tick: int | np.ndarray
+) -> np.ndarray:
+    """Whether all events before `stop` that count are merged; bool, of the shape that the arguments have together."""
     return watermark >= stops * tick + lateness

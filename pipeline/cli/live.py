@@ -43,7 +43,7 @@ Sources = Annotated[
 BatchEvents = Annotated[int, typer.Option(help="Events merged at once at most.", min=1)]
 
 
-def _only_errors_of_ours(debug: bool) -> None:
+def only_errors_of_ours(debug: bool) -> None:
     """Keeps Beam from logging the traceback of what is told in one line."""
     if not debug:
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
@@ -85,7 +85,7 @@ def stream_command(
     with ending(Failures(debug)):
         declaration = load(features, overrides)
         make_directory(store)
-        _only_errors_of_ours(debug)
+        only_errors_of_ours(debug)
         from pipeline.jobs.stream import sources_of, stream
         from pipeline.live.metrics_server import metrics_server
         from pipeline.live.place import Place
@@ -114,7 +114,7 @@ def bootstrap_command(
     with ending(Failures(debug)):
         declaration = load(features, overrides)
         make_directory(store)
-        _only_errors_of_ours(debug)
+        only_errors_of_ours(debug)
         from pipeline.jobs.bootstrap import bootstrap
         from pipeline.live.place import Place
 
@@ -215,7 +215,7 @@ def letters_replay(
     """Gives what can be replayed to the store again, as it is declared now; what counts is removed."""
     with ending(Failures(debug)):
         declaration = load(features, overrides)
-        _only_errors_of_ours(debug)
+        only_errors_of_ours(debug)
         from pipeline.jobs.stream import stream
         from pipeline.live.letters import letter_sources
         from pipeline.live.place import Place

@@ -14,6 +14,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from modules.paired import FEWEST_SEEDS, MOST_SEEDS
+from modules.spec import DeclarationError
 from pipeline.cli import live
 from pipeline.cli.backfill import backfill_command
 from pipeline.cli.failures import Failures, ending
@@ -74,6 +76,13 @@ def _watched(settings: RunSettings, debug: bool, as_json: bool) -> Iterator[tupl
                     progress.close()
 
 
+def _seeds(given: int) -> int:
+    """Accepts the numbers of seeds that an ablation can be made of."""
+    if given and not FEWEST_SEEDS <= given <= MOST_SEEDS:
+        raise typer.BadParameter(f"{given} is neither 0 nor from {FEWEST_SEEDS} to {MOST_SEEDS}.")
+    return given
+
+
 @app.command("run")
 def run_command(
     features: Features = DEFAULT_FEATURES,
@@ -81,6 +90,14 @@ def run_command(
     overrides: Set = [],  # noqa: B006 (typer reads it)
     output: Output = DEFAULT_OUTPUT,
     tune: Annotated[int, typer.Option(help="Sets of hyperparameters to try; 0: none.", min=0)] = 0,
+    ablation: Annotated[
+        int,
+        typer.Option(
+            help="Seeds with which to train with and without live features; 0: none.",
+            metavar="SEEDS",
+            callback=_seeds,
+        ),
+    ] = 0,
     keep: Annotated[int, typer.Option(help="Versions, and runs' artifacts, to keep.", min=1)] = 3,
     cache: Annotated[bool, typer.Option(help="Reuses what has not changed.")] = True,
     as_json: AsJson = False,
@@ -89,7 +106,14 @@ def run_command(
     """Trains, evaluates and pushes a model: the whole pipeline, on this machine."""
     with ending(Failures(debug, as_json, output)):
         declaration = load(features, overrides, data)
-    settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache)
+        if ablation and not declaration.live:
+            raise DeclarationError(
+                f"{features}: it has no live features, and --ablation shows what these add. Declare some in the "
+                "section live, or run without --ablation."
+            )
+    settings = RunSettings(
+        declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache, ablation
+    )
     with _watched(settings, debug, as_json) as (console, progress):
         record, ran = run(settings, progress)
         progress.close()

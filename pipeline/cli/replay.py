@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.failures import Failures, ending
-from pipeline.cli.live import make_directory
+from pipeline.cli.live import make_directory, only_errors_of_ours
 from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Events, Features, Set, by_source, load
 
 if TYPE_CHECKING:
@@ -34,10 +34,11 @@ def replay_command(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Proves that stream and batch give the same bits, on recorded events; exit code 1 where they differ."""
+    """Proves that stream and batch give the same bits, on recorded events; exit code 1 where it is not shown."""
     with ending(Failures(debug, as_json)):
         declaration = load(features, overrides)
         make_directory(store)
+        only_errors_of_ours(debug)
         paths = by_source(declaration, events, "--events")
         from pipeline.jobs.replay import Disorder, replay
 
@@ -46,7 +47,7 @@ def replay_command(
             typer.echo(json.dumps(dataclasses.asdict(found)))
         else:
             _print(found)
-        if found.mismatches or not found.compared:
+        if found.mismatches or found.never_compared:
             raise typer.Exit(1)
 
 
@@ -59,9 +60,10 @@ def _print(found: "Replayed") -> None:
         f"besides {found.incomplete:,} incomplete, {found.refused:,} refused as too old"
     )
     if found.never_compared:
-        values = "nothing was" if not found.compared else f"{found.never_compared:,} values were never"
         mend = f" Give a longer look-back: --set live.lookback={found.lookback}." if found.lookback else ""
-        typer.echo(f"{values} compared: too old, or not complete, at each pause.{mend}")
+        typer.echo(
+            f"{found.never_compared:,} values were never compared: not complete, or too old, at each pause.{mend}"
+        )
     for each in found.differences:
         key = ", ".join(f"{column}={value}" for column, value in each.key.items())
         typer.echo(

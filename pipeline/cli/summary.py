@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from pipeline.results.ablation import phrase
 from pipeline.results.record import RunRecord
 from pipeline.serving.versions import newest
 from pipeline.workspace import Workspace
@@ -40,6 +41,11 @@ def print_summary(console: Console, record: RunRecord, workspace: Workspace, whe
         f"{record.seconds:.0f} s",
     )
     console.print(table)
+    if record.live_features:
+        found = phrase(record.ablation) if record.ablation else "--ablation 5 shows what they add"
+        _line(console, f"live    {record.live_features} features; {found}")
+    for each in record.not_counted:
+        _line(console, f"warning: not counted: {each}")
     _line(console, f"model   {record.model}")
     _line(console, f"report  {workspace.report}")
     _line(

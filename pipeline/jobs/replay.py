@@ -27,8 +27,8 @@ from pipeline.stores.urls import drop_namespace
 _FIRST = 10
 """How many differences are kept."""
 _PAUSES = 4
-"""At how many pauses a request is read: one in the half look-back before its time, when some of it may be complete; one in
-the first and one in the second half after it; and one in the half after that, when it may be refused."""
+"""At how many pauses a request is read: in the half look-back before its time, when some of it may be complete; in the
+first and in the second half after it; and in the half after that, when it may be refused."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,9 +110,10 @@ def replay(
     """
     recorded = _recorded(declaration, events, disorder)
     with tempfile.TemporaryDirectory(prefix="twinbeam-replay-") as scratch:
+        place = Place(store or f"sqlite://{scratch}/rows.db", f"replay-{uuid.uuid4().hex}")
+        place.open().close()  # a URL that names no store is refused before the long part
         account = backfill(declaration, events, requests, Path(scratch, "batch"))
         comparison = _Comparison(declaration, Path(scratch, "batch"))
-        place = Place(store or f"sqlite://{scratch}/rows.db", f"replay-{uuid.uuid4().hex}")
         try:
             comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events)
         finally:

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from modules.kernel import row
-from modules.kernel.answer import Requests, answer
+from modules.kernel.answer import Answer, Requests, answer
 from modules.kernel.keys import Value, code_keys, encode_key
 from modules.kernel.plan import Entity
 from modules.kernel.take import Columns
@@ -21,9 +21,10 @@ from pipeline.live.columns import included, request_columns
 from pipeline.live.place import Place
 from pipeline.live.requests import canonical, unusable
 from pipeline.live.watermark import source_watermark
-from pipeline.stores.store import OnlineStore, RowKey, Snapshot
+from pipeline.stores.store import OnlineStore, RowKey
 
 _INT64 = range(-(2**63), 2**63)
+_ALWAYS = 2**62
 _NOBODY, _ONE = np.array([-1]), np.array([0])
 
 
@@ -76,6 +77,13 @@ class FeatureReader:
         """
         self._store = store
         self._plans = [_Plan(entity) for entity in entities(declaration)]
+        features = [(at, feature) for at, plan in enumerate(self._plans) for feature in plan.entity.features]
+        self._names = [feature.name for _, feature in features]
+        self._windows = Windows([feature.window for _, feature in features])
+        self._whose = np.array([at for at, _ in features], np.intp)
+        sources = [self._plans[at].entity.source for at, _ in features]
+        self._ticks = np.array([[source.tick] for source in sources])
+        self._latenesses = np.array([[source.lateness] for source in sources])
         needed = sorted({name for plan in self._plans for name in request_columns(plan.entity)})
         self._types: dict[str, Typed] = {name: declaration.columns[name] for name in needed}
 
@@ -159,63 +167,57 @@ class FeatureReader:
                 if bad.any():
                     value = columns[name][int(bad.argmax())].as_py()
                     raise InputError(f"column {name} of a request: read {value!r}; accepted: {rule}.")
-        both = list(zip(self._plans, keys, strict=True))
-        snapshot = self._store.fetch([RowKey(plan.entity.name, key) for plan, (_, mine) in both for key in mine])
-        found: dict[str, LiveValue] = {}
+        places = [RowKey(plan.name, key) for plan, (_, mine) in zip(self._plans, keys, strict=True) for key in mine]
+        snapshot = self._store.fetch(places)
+        answers: dict[str, Answer] = {}
+        known, refused, watermarks = [], [], []
         first = 0
-        for plan, (owners, mine) in both:
-            stored = snapshot.rows[first : first + len(mine)]
+        for plan, (owners, mine) in zip(self._plans, keys, strict=True):
+            stored = [*snapshot.rows[first : first + len(mine)], None]  # the last is the row of -1
             first += len(mine)
-            found |= plan.answer(owners, stored, columns, times, snapshot)
-        return found
+            source, slots = plan.entity.source, slots_of(times, plan.entity.source.tick)
+            cells, marks, floors = row.decode(plan.entity, stored)
+            old = slots < np.maximum(floors[owners], snapshot.floors.get(source.name, NEVER))
+            answers |= answer(plan.entity, cells, marks, Requests(np.where(old, -1, owners), slots, columns))
+            refused.append(old)
+            known.append(np.array([parts is not None for parts in stored])[owners])
+            watermark = source_watermark(source.name, snapshot.registers)
+            # What nobody's events can change is complete.
+            watermarks.append(np.where(owners < 0, _ALWAYS, watermark - source.slack))
+        return self._judged(answers, times, np.array(known), np.array(refused), np.array(watermarks))
+
+    def _judged(
+        self, answers: dict[str, Answer], times: np.ndarray, known: np.ndarray, refused: np.ndarray, marks: np.ndarray
+    ) -> dict[str, LiveValue]:
+        """The answers with their status and completeness.
+
+        Args:
+          answers: The kernel's.
+          times: int64, shape (requests,): microseconds.
+          known: bool, shape (entities, requests): whether there is a row.
+          refused: bool, of the same shape: whether the request is too old for it.
+          marks: int64, of the same shape: the watermark that counts for it, in microseconds.
+        """
+        whose = self._whose
+        old = refused[whose]
+        empty = np.array([answers[name].empty for name in self._names], np.intp)
+        status = _STATUS[old.view(np.int8), empty, known[whose].view(np.int8)]
+        _, stops = self._windows.edges(slots_of(times, self._ticks))
+        whole = complete(stops, marks[whose], self._latenesses, self._ticks)
+        whole &= ~old
+        return {
+            name: LiveValue(answers[name].values, status[number], whole[number])
+            for number, name in enumerate(self._names)
+        }
 
 
 class _Plan:
     """An entity, and what is the same in each of its reads."""
 
     def __init__(self, entity: Entity) -> None:
-        self.entity = entity
+        self.entity, self.name = entity, entity.name
         self.columns = request_columns(entity) if included(entity) else []
         """The columns that the kernel looks at."""
-        self._windows = Windows([feature.window for feature in entity.features])
-
-    def answer(
-        self,
-        owners: np.ndarray,
-        stored: Sequence[tuple[bytes, bytes] | None],
-        columns: Columns,
-        times: np.ndarray,
-        snapshot: Snapshot,
-    ) -> dict[str, LiveValue]:
-        """The entity's features.
-
-        Args:
-          owners: int64, shape (requests,): the row of each; -1 for a null key.
-          stored: The rows.
-          columns: Of the requests.
-          times: int64, shape (requests,): microseconds.
-          snapshot: What the rows are from.
-        """
-        entity, source = self.entity, self.entity.source
-        slots = slots_of(times, source.tick)
-        stored = [*stored, None]  # the row -1
-        cells, marks, floors = row.decode(entity, stored)
-        known = np.array([parts is not None for parts in stored], np.intp)[owners]
-        refused = slots < np.maximum(floors[owners], snapshot.floors.get(source.name, NEVER))
-        asked = Requests(np.where(refused, -1, owners), slots, columns)
-        answers = answer(entity, cells, marks, asked)
-        given = [answers[feature.name] for feature in entity.features]
-        empty = np.array([each.empty for each in given], np.intp)
-        status = _STATUS[refused.astype(np.intp), empty, known]
-        watermark = source_watermark(source.name, snapshot.registers) - source.slack
-        _, stops = self._windows.edges(slots)
-        whole = complete(stops, watermark, source.lateness, source.tick)
-        whole |= owners < 0
-        whole &= ~refused
-        return {
-            feature.name: LiveValue(each.values, status[number], whole[number])
-            for number, (feature, each) in enumerate(zip(entity.features, given, strict=True))
-        }
 
 
 def _fits(value: object, typed: Typed) -> bool:

@@ -17,6 +17,7 @@ from tfx.types import standard_artifacts
 from tfx.types.channel import Channel
 
 from modules.spec import TRAIN, VALIDATION, Declaration
+from pipeline.components.ablation import Ablation
 from pipeline.components.baseline import LastOtherBlessedModel
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.example_gen import ExampleGen
@@ -51,6 +52,8 @@ class PipelineInputs:
     """A digest of the code: TFX's cache does not see behind the dotted names below."""
     trials: int
     """How many sets of hyperparameters the Tuner tries; 0: there is no Tuner."""
+    seeds: int
+    """With how many the Ablation trains the model with and without live features; 0: there is no Ablation."""
     serving_dir: Path
     """Where the model's versions are pushed."""
     provenance: dict[str, str]
@@ -112,10 +115,13 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
         **splits,
     )
 
+    hyperparameters = tuner.outputs["best_hyperparameters"] if inputs.trials else None
+    ablation = Ablation(transform.outputs["transformed_examples"], hyperparameters, declaration, inputs.seeds)
+
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
         transform_graph=transform.outputs["transform_graph"],
-        hyperparameters=tuner.outputs["best_hyperparameters"] if inputs.trials else None,
+        hyperparameters=hyperparameters,
         run_fn="modules.trainer.run_fn",
         custom_config=learning,
         **splits,
@@ -133,9 +139,8 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
     pusher = Pusher(trainer.outputs["model"], evaluator.outputs["blessing"], inputs.serving_dir, inputs.provenance)
 
     components = [example_gen, statistics_gen, schema_gen, curated, example_validator, transform]
-    return _pipeline(
-        inputs, place, [*components, *([tuner] if inputs.trials else []), trainer, baseline, evaluator, pusher]
-    )
+    asked_for = [*([tuner] if inputs.trials else []), *([ablation] if inputs.seeds else [])]
+    return _pipeline(inputs, place, [*components, *asked_for, trainer, baseline, evaluator, pusher])
 
 
 def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) -> Pipeline:

@@ -15,14 +15,18 @@ from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from modules.paired import Pair, compare
 from modules.spec import EVAL, SPLITS, Declaration
 from modules.trainer import HISTORY_FILE
+from pipeline.components.ablation import read_pairs
 from pipeline.components.evaluator import CANDIDATE, METRICS
 from pipeline.components.example_gen import read_summary
 from pipeline.components.pusher import VERSION_PROPERTY
 from pipeline.curated_schema import differences
 from pipeline.ingest.examples import values_of
+from pipeline.ingest.ingest import Summary
 from pipeline.orchestration.local_runner import Finished, Outputs
+from pipeline.results.ablation import phrase
 
 
 def figure(finished: Finished, before: dict[str, Outputs]) -> str:
@@ -40,9 +44,14 @@ def figure(finished: Finished, before: dict[str, Outputs]) -> str:
     return phrase
 
 
-def rows(outputs: Outputs) -> dict[str, int]:
-    """ExampleGen's rows by split."""
-    return read_summary(_uri(outputs, "examples")).rows
+def read(outputs: Outputs) -> Summary:
+    """What ExampleGen read."""
+    return read_summary(_uri(outputs, "examples"))
+
+
+def pairs(outputs: Outputs) -> list[Pair]:
+    """The Ablation's metrics, one entry a seed."""
+    return read_pairs(_uri(outputs, "ablation"))
 
 
 def example(outputs: Outputs, declaration: Declaration) -> dict[str, float | int | str]:
@@ -107,7 +116,7 @@ def _uri(outputs: Outputs, key: str) -> str:
 
 
 def _examples(outputs: Outputs) -> str:
-    counts = rows(outputs)
+    counts = read(outputs).rows
     return f"{sum(counts.values()):,} rows: " + ", ".join(f"{counts[split]:,} {split}" for split in SPLITS)
 
 
@@ -127,6 +136,10 @@ def _transform(outputs: Outputs) -> str:
 def _tuner(outputs: Outputs) -> str:
     trials = json.loads(Path(_uri(outputs, "tuner_results"), "tuner_results.json").read_text())
     return f"{len(trials)} trials, best validation loss {min(trial['score'] for trial in trials):.4f}"
+
+
+def _ablation(outputs: Outputs) -> str:
+    return phrase(compare(pairs(outputs)))
 
 
 def _trainer(outputs: Outputs) -> str:
@@ -157,6 +170,7 @@ _FIGURES: dict[str, Callable[[Any], str]] = {
     "ExampleValidator": lambda outputs: "no anomalies",
     "Transform": _transform,
     "Tuner": _tuner,
+    "Ablation": _ablation,
     "Trainer": _trainer,
     "Baseline": _baseline,
     "Evaluator": _evaluator,

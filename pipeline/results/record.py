@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
+from modules.paired import Comparison
 from modules.spec.frozen import Frozen
 
 MetricValue = Annotated[
@@ -52,6 +53,14 @@ class RunRecord(Frozen):
     """The pushed model's directory."""
     rows: dict[str, int]
     """Rows by split."""
+    live_features: int
+    """How many of the model's inputs are live features."""
+    events: dict[str, int]
+    """Events by source, from which they were computed."""
+    not_counted: tuple[str, ...]
+    """Which of the events do not count, and why."""
+    ablation: tuple[Comparison, ...]
+    """The model with its live features beside the same without them, by metric; empty if that was not tried."""
     metrics: dict[str, MetricValue]
     """The model's metrics on the eval split."""
     example: dict[str, float | int | str]

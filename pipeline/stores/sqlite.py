@@ -253,7 +253,7 @@ class SqliteStore:
                     with contextlib.closing(_connect(":memory:")) as empty:
                         yield empty
                     return
-                connection = _connect(f"file:{quote(os.fsencode(self._path))}")
+                connection = _connect(f"file://{quote(os.fsencode(self._path))}")
             try:
                 connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 yield connection

@@ -309,7 +309,6 @@ BROKEN: dict[str, Breaking] = {
 @pytest.mark.parametrize("rule", BROKEN)
 def test_a_broken_rule_is_found(stage: Stage, monkeypatch: pytest.MonkeyPatch, quick_disk: None, rule: str) -> None:
     found = stage.replay(monkeypatch, BROKEN[rule])
-    print(rule, found.mismatches)
     assert found.mismatches >= 1
     assert len(found.differences) == min(found.mismatches, 10)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pytest
 
 from modules.spec import Declaration, load_declaration
 from pipeline.ingest.files import find_files
