@@ -2,8 +2,8 @@
 
     uv run python -m benchmarks.replay [--events N]
 
-The events are the requests, too. Riders and areas follow Zipf's law with exponent 1.1. It is the real command in a process
-of its own, with a SQLite file as the store; CPU seconds and memory are those of that process, imports included.
+The events are the requests, too. Riders and areas follow Zipf's law with exponent 1.1. It is the real command in a
+process of its own, with a SQLite file as the store; CPU seconds and memory are those of that process, imports included.
 """
 
 import argparse

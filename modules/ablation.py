@@ -73,8 +73,8 @@ def _side(
         logits = model.predict(inputs, batch_size=_SCORED_ROWS, verbose=0)
         if not np.isfinite(logits).all():
             raise DeclarationError(
-                f"training.learning_rate: with {each.learning_rate:g} and seed {each.seed} the training diverged in the "
-                "ablation. Lower it."
+                f"training.learning_rate: with {each.learning_rate:g} and seed {each.seed} the training diverged in "
+                "the ablation. Lower it."
             )
         positive = evaluated[1][:, 0] == 1
         scores = logits[:, 0].astype(np.float64)

@@ -99,6 +99,7 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
     pipeline = training_pipeline(_inputs(settings, found, run_id, whole_schema), _place(settings))
     components, outputs = _execute(pipeline, run_id, progress)
     version = figures.pushed_version(outputs["Pusher"])
+    read = figures.read(outputs["ExampleGen"])
     record = RunRecord(
         run_id=run_id,
         dataset=declaration.dataset,
@@ -110,10 +111,10 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
         seed=declaration.training.seed,
         version=version,
         model=str(workspace.serving(declaration.dataset) / str(version)),
-        rows=figures.read(outputs["ExampleGen"]).rows,
+        rows=read.rows,
         live_features=len(declaration.live_features),
-        events=figures.read(outputs["ExampleGen"]).events,
-        not_counted=tuple(figures.read(outputs["ExampleGen"]).not_counted),
+        events=read.events,
+        not_counted=tuple(read.not_counted),
         ablation=compare(figures.pairs(outputs["Ablation"])) if settings.seeds else (),
         metrics=figures.metrics(outputs["Evaluator"]),
         example=figures.example(outputs["ExampleGen"], declaration),
@@ -168,7 +169,8 @@ def _look(settings: RunSettings) -> _Found:
     content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
     sections = declaration.only("training", "tuning", "evaluation").model_dump_json()
-    return _Found(files, events, schema, content, code, digest([sections, schema, content, code, str(settings.trials), str(settings.seeds)]))
+    whole = digest([sections, schema, content, code, str(settings.trials), str(settings.seeds)])
+    return _Found(files, events, schema, content, code, whole)
 
 
 def _now() -> str:

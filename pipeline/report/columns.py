@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
 from modules.spec import EVAL, ROW_ID, SPLITS, TRAIN, Column, Declaration
+from modules.spec.live_feature import LiveFeature
 from pipeline.report.categories import Category, categories, shift
 from pipeline.report.cumulative import cumulative
 from pipeline.report.histograms import bins, histogram
@@ -84,7 +85,7 @@ def _card(
 ) -> Card:
     column = (declaration.columns | declaration.features).get(name)
     kind = "label" if name == declaration.label.name else column.type if column else "string"
-    about = "label, 0 or 1" if kind == "label" else _about(column)
+    about = "label, 0 or 1" if kind == "label" else _about(column, declaration.live_features.get(name))
     missing = Fact("missing", tuple(_missing(split, of) for split, of in zip(splits, rows, strict=True)))
     if kind in ("label", "bool", "string"):
         counts = [_strings(split) if kind == "string" else _truths(split, kind) for split in splits]
@@ -107,10 +108,12 @@ def _card(
     )
 
 
-def _about(column: Column | None) -> str:
+def _about(column: Column | None, live: LiveFeature | None) -> str:
     if column is None:
         return ""
     parts: list[str] = [column.type]
+    if live:
+        parts.append(_live(live))
     if column.role != "feature":
         parts.append(column.role)
     if column.transform:
@@ -118,6 +121,17 @@ def _about(column: Column | None) -> str:
         words = [column.transform.name, *(f"{name} {value:,}" for name, value in settings.items())]
         parts.append(", ".join(words).replace("_", " "))
     return " \u00b7 ".join(parts)
+
+
+def _live(feature: LiveFeature) -> str:
+    """Of what, from which events, by which key and over how long it is computed."""
+    values = [taken.value or "events" for taken in feature.takes]
+    what = "" if feature.aggregation == "count" else f" of {' to '.join(map(label, values))}"
+    delay = "" if feature.delay == "0s" else f" that are {feature.delay} old"
+    return (
+        f"live: {feature.aggregation.replace('_', ' ')}{what}, from {label(feature.source)}{delay}, "
+        f"by {', '.join(map(label, feature.key))}, over {feature.window}"
+    )
 
 
 def _common(split: statistics_pb2.FeatureNameStatistics) -> statistics_pb2.CommonStatistics:

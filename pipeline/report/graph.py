@@ -11,9 +11,9 @@ from pipeline.report.numbers import duration
 from pipeline.report.plot import Path, line, rounded
 from pipeline.results.record import ComponentRecord
 
-Route = Literal["along", "up", "step", "rise", "over", "under"]
-"""along: straight to the right; up: straight up; step: to the next column and another row; rise: along its own row,
-then up; over, under: by the lane above or below all boxes."""
+Route = Literal["along", "up", "down", "step", "rise", "over", "under"]
+"""along: straight to the right; up, down: straight up or down; step: to the next column and another row; rise: along its
+own row, then up; over, under: by the lane above or below all boxes."""
 
 _PLACES = {
     "ExampleGen": (0, 1),
@@ -23,12 +23,13 @@ _PLACES = {
     "ExampleValidator": (2, 1),
     "Transform": (3, 1),
     "Tuner": (4, 2),
+    "Ablation": (4, 3),
     "Trainer": (5, 1),
     "Baseline": (6, 2),
     "Evaluator": (7, 1),
     "Pusher": (8, 1),
 }
-"""Column and row of each component."""
+"""Column and row of each component; without a Tuner the Ablation has its place."""
 
 EDGES: dict[tuple[str, str], Route] = {
     ("ExampleGen", "StatisticsGen"): "along",
@@ -41,7 +42,9 @@ EDGES: dict[tuple[str, str], Route] = {
     ("CuratedSchema", "Transform"): "rise",
     ("ExampleValidator", "Transform"): "along",
     ("Transform", "Tuner"): "step",
+    ("Transform", "Ablation"): "step",
     ("Transform", "Trainer"): "along",
+    ("Tuner", "Ablation"): "down",
     ("Tuner", "Trainer"): "step",
     ("Trainer", "Baseline"): "step",
     ("Trainer", "Evaluator"): "along",
@@ -80,12 +83,16 @@ class Graph:
 
 
 def graph(components: Iterable[ComponentRecord]) -> Graph:
-    """Lays out the components that ran; without a Tuner its column closes."""
+    """Lays out the components that ran; without a Tuner and an Ablation their column closes."""
     ran = {component.name: component for component in components}
-    columns = sorted({_PLACES[name][0] for name in ran})
+    places = {name: _PLACES[name] for name in ran}
+    if "Ablation" in ran and "Tuner" not in ran:
+        places["Ablation"] = _PLACES["Tuner"]
+    columns = sorted({column for column, _ in places.values()})
+    rows = 1 + max(row for _, row in places.values())
     boxes = {}
     for name, component in ran.items():
-        column, row = _PLACES[name]
+        column, row = places[name]
         boxes[name] = Box(
             name=name,
             x=_MARGIN + columns.index(column) * (_BOX_WIDTH + _GAP),
@@ -96,7 +103,7 @@ def graph(components: Iterable[ComponentRecord]) -> Graph:
             reused=component.cached,
             figure=component.figure,
         )
-    height = 2 * (_MARGIN + _LANE) + 3 * _BOX_HEIGHT + 2 * _ROW_GAP
+    height = 2 * (_MARGIN + _LANE) + rows * _BOX_HEIGHT + (rows - 1) * _ROW_GAP
     present = {edge: route for edge, route in EDGES.items() if ran.keys() >= set(edge)}
     reused = sum(component.cached for component in ran.values())
     return Graph(
@@ -118,6 +125,8 @@ def _points(start: Box, end: Box, route: Route, height: float) -> list[tuple[flo
     end_x, end_y = end.x + end.width / 2, end.y + end.height / 2
     if route == "up":
         return [(start_x, start.y), (end_x, end.y + end.height)]
+    if route == "down":
+        return [(start_x, start.y + start.height), (end_x, end.y)]
     if route == "rise":
         return [(start.x + start.width, start_y), (end_x, start_y), (end_x, end.y + end.height)]
     if route == "over":

@@ -5,7 +5,7 @@ import dataclasses
 from modules.spec import EVAL, SPLITS, TRAIN, Declaration
 from pipeline import curated_schema
 from pipeline.orchestration.local_runner import Outputs
-from pipeline.report import checks, judgement, learning, provenance, slices, trials
+from pipeline.report import checks, judgement, learning, live, provenance, slices, trials
 from pipeline.report.calibration import calibration_plot, score_plot
 from pipeline.report.columns import Columns, columns
 from pipeline.report.graph import Graph, graph
@@ -46,6 +46,7 @@ class Page:
     rows: tuple[str, str]
     """Of train and eval."""
     splits: tuple[str, ...]
+    events: live.Events | None
     anomalies: tuple[checks.Anomaly, ...]
     differences: tuple[checks.Difference, ...]
     curves: tuple[Plot, ...]
@@ -53,6 +54,7 @@ class Page:
     judgements: tuple[judgement.Judgement, ...]
     with_baseline: bool
     plots: tuple[Plot, ...]
+    live: live.Live | None
     slices: tuple[slices.SliceTable, ...]
     few: int
     sources: tuple[provenance.Entry, ...]
@@ -80,6 +82,7 @@ def page(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs
         columns=columns(figures.statistics(outputs["StatisticsGen"]), declaration),
         rows=(number(record.rows[TRAIN]), number(record.rows[EVAL])),
         splits=SPLITS,
+        events=live.events(record),
         anomalies=checks.anomalies(outputs["ExampleValidator"]),
         differences=checks.differences(curated_schema.differences(*schemas)),
         curves=learning.learning_curves(figures.history(outputs["Trainer"])),
@@ -87,6 +90,7 @@ def page(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs
         judgements=judgement.judgements(record.metrics, baseline, declaration),
         with_baseline=bool(baseline),
         plots=(*ranking_plots(scores), calibration_plot(scores), score_plot(scores)),
+        live=live.live(record, figures.pairs(outputs["Ablation"]) if record.ablation else []),
         slices=slices.slice_tables(figures.sliced_metrics(evaluator), scores.classes, declaration),
         few=slices.FEW,
         sources=provenance.sources(record),

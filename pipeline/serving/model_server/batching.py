@@ -282,7 +282,8 @@ def _parts(output: Array, batch: _Batch, padding: int) -> list[Array]:
         raise FailedPrecondition("Batched output tensor has 0 dimensions")
     if len(output) != batch.size + padding:
         raise FailedPrecondition(
-            "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input tensors"
+            "Batched output tensor's 0th dimension does not equal the sum of the 0th dimension sizes of the input "
+            "tensors"
         )
     ends = np.cumsum([task.size for task in batch.tasks])
     return [output[end - task.size : end] for end, task in zip(ends.tolist(), batch.tasks, strict=True)]

@@ -28,7 +28,8 @@ def check_transition(old: Any, new: Any) -> None:
     if new.WhichOneof("config") == "custom_model_config":
         if old.WhichOneof("config") == "model_config_list":
             raise FailedPrecondition(
-                "Cannot transition to requested config. It is only legal to transition from one ModelConfigList to another."
+                "Cannot transition to requested config. It is only legal to transition from one ModelConfigList to "
+                "another."
             )
         raise InvalidArgument("ModelServer does not yet support custom model config.")
     names: set[str] = set()

@@ -17,6 +17,8 @@ from pipeline.serving.model_server.status import FailedPrecondition, InvalidArgu
 
 _log = logging.getLogger(__name__)
 
+_SHORTEST_INTERVAL_S = 0.01
+
 
 class Core:
     """Finds the servable of a request, and follows base paths and configurations."""
@@ -41,6 +43,7 @@ class Core:
         """
         self.manager = Manager(load, max_load_retries, load_retry_interval_s)
         self._poll_s = poll_s
+        self._load_retry_interval_s = load_retry_interval_s
         self._labels_for_unavailable = labels_for_unavailable
         self._config = model_server_config_pb2.ModelServerConfig()
         self._labels: dict[tuple[str, str], int] = {}
@@ -104,17 +107,21 @@ class Core:
         return labels
 
     def _follow(self) -> None:
-        while not self._stopped.is_set():
-            self._wake.wait(self._poll_s if self._poll_s > 0 else None)
+        interval = self._poll_s or max(self._load_retry_interval_s, _SHORTEST_INTERVAL_S)
+        while self._poll_s >= 0 and not self._stopped.is_set():
+            configured = self._wake.wait(interval)
             self._wake.clear()
-            if self._poll_s >= 0 and not self._stopped.is_set():
+            if self._stopped.is_set():
+                return
+            if configured or self._poll_s:
                 self._look()
+            for name in self.manager.models():
+                self.manager.settle(name)
 
     def _look(self) -> None:
         models = {model.name: model for model in self._config.model_config_list.config}
         for name in self.manager.models() - models.keys():
             self.manager.aspire(name, {})
-            self.manager.settle(name)
         for name, model in models.items():
             try:
                 paths = aspired_versions(Path(model.base_path), model.model_version_policy)
@@ -127,7 +134,6 @@ class Core:
                     "as a number (eg. '/1/')?", name, model.base_path,
                 )  # fmt: skip
             self.manager.aspire(name, paths)
-            self.manager.settle(name)
 
     def close(self) -> None:
         """Stops looking, and unloads what nobody uses."""

@@ -56,10 +56,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def _missing_comma(before: str) -> str:
     """The innermost bracket that is open says what misses its comma."""
     opened = []
-    for token in _TOKEN.findall(before):
-        if token in "[{":
-            opened.append(token)
-        elif token in "]}" and opened:
+    for each in _TOKEN.findall(before):
+        if each in "[{":
+            opened.append(each)
+        elif each in "]}" and opened:
             opened.pop()
     if opened and opened[-1] == "{":
         return "Missing a comma or } after an object member."
@@ -128,7 +128,7 @@ def floats(values: Array) -> list[str]:
     A whole number has `.0`; NaN, Infinity and -Infinity are written so.
     """
     numbers = values.tolist()
-    texts = ["%g" % number for number in numbers]
+    texts = [f"{number:g}" for number in numbers]
     digits = 9 if values.dtype == np.float32 else 17
     same = np.array(texts, np.float64).astype(values.dtype) == values
     return [

