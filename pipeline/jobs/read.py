@@ -68,7 +68,7 @@ def read(declaration: Declaration, store: str, requests: str, output: Path) -> R
         partial.replace(output)
     except OSError as error:  # that of a file of requests has become an InputError
         raise OutputError(
-            f"{output}: cannot be written: {error.strerror or error}. Make room, or name another file with --output FILE."
+            f"{output}: cannot be written: {error.strerror or error}. Mend that, or name another with --output FILE."
         ) from None
     finally:
         with contextlib.suppress(OSError):

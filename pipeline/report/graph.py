@@ -12,8 +12,8 @@ from pipeline.report.plot import Path, line, rounded
 from pipeline.results.record import ComponentRecord
 
 Route = Literal["along", "up", "down", "step", "rise", "over", "under"]
-"""along: straight to the right; up, down: straight up or down; step: to the next column and another row; rise: along its
-own row, then up; over, under: by the lane above or below all boxes."""
+"""along: straight to the right; up, down: straight up or down; step: to the next column and another row; rise: along
+its own row, then up; over, under: by the lane above or below all boxes."""
 
 _PLACES = {
     "ExampleGen": (0, 1),

@@ -80,8 +80,8 @@ def _checked(alias: str, array: Array, examples: int) -> Array:
     if array.ndim != 2:
         raise InvalidArgument(f"Expected Tensor shape: [batch_size num_classes] but got {shape_text(array)}")
     expected = types_pb2.DataType.Name(_DTYPES[alias])
-    if enum_name(array) != expected:
-        raise InvalidArgument(f"Expected {alias} Tensor of {expected}. Got: {enum_name(array)}")
+    if enum_name(array.dtype) != expected:
+        raise InvalidArgument(f"Expected {alias} Tensor of {expected}. Got: {enum_name(array.dtype)}")
     if len(array) != examples:
         raise InvalidArgument(f"Expected {alias} output batch size of {examples}. Got: {len(array)}")
     return array

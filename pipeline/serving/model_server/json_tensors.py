@@ -12,7 +12,7 @@ import tensorflow as tf
 from pipeline.serving.model_server import json_text
 from pipeline.serving.model_server.json_text import is_base64, shown, type_name
 from pipeline.serving.model_server.status import InvalidArgument, ServingError
-from pipeline.serving.model_server.tensors import Array
+from pipeline.serving.model_server.tensors import Array, dtype_name
 
 
 class Format(enum.Enum):
@@ -187,10 +187,11 @@ class _Column:
 
 def _converter(dtype: Any) -> Callable[[Any], Any]:
     """From a JSON value that is no list to an element of the dtype."""
+    name = dtype_name(np.dtype(dtype.as_numpy_dtype))
 
     def wrong(value: Any) -> InvalidArgument:
         return InvalidArgument(
-            f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {dtype.name}"
+            f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {name}"
         )
 
     def number(value: Any) -> Any:
@@ -226,7 +227,7 @@ def _converter(dtype: Any) -> Callable[[Any], Any]:
         if isinstance(value, dict):
             raise wrong(value)
         raise ServingError(
-            grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {dtype.name}"
+            grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {name}"
         )
 
     if dtype in _FLOATS:
@@ -297,7 +298,7 @@ def _elements(name: str, array: Array, level: int) -> list[str]:
         if name.endswith("_bytes"):
             return [json_text.base64_object(value, level) for value in flat.tolist()]
         return list(map(json_text.string, flat.tolist()))
-    raise InvalidArgument(f"Failed to write JSON value for tensor type: {tf.as_dtype(array.dtype).name}")
+    raise InvalidArgument(f"Failed to write JSON value for tensor type: {dtype_name(array.dtype)}")
 
 
 def _rows(elements: list[str], shape: tuple[int, ...]) -> list[str]:

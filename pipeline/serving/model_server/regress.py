@@ -56,7 +56,7 @@ def fill(result: Any, examples: int, output: Array) -> None:
         )
     if len(output) != examples:
         raise InvalidArgument(f"Input batch size did not match output batch size: {examples} vs. {len(output)}")
-    if enum_name(output) != "DT_FLOAT":
-        raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {enum_name(output)}")
+    if enum_name(output.dtype) != "DT_FLOAT":
+        raise InvalidArgument(f"Expected output Tensor of DT_FLOAT.  Got: {enum_name(output.dtype)}")
     for value in output.reshape(-1).tolist():
         result.regressions.add(value=value)

@@ -173,9 +173,8 @@ class _Call:
         response = model_metadata(self._core, request)
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata[SIGNATURE_DEF].Unpack(signatures)
-        return (
-            f'{{\n"model_spec":{_json(response.model_spec)},\n"metadata": {{"signature_def": {_json(signatures)}}}\n}}\n'
-        ).encode()
+        metadata = f'{{"signature_def": {_json(signatures)}}}'
+        return f'{{\n"model_spec":{_json(response.model_spec)},\n"metadata": {metadata}\n}}\n'.encode()
 
 
 def _predict(core: Core, spec: Any, document: dict[str, Any]) -> bytes:

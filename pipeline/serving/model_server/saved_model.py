@@ -1,8 +1,8 @@
 """A SavedModel in a graph and a session of its own, called through the session's C++ callables.
 
 `tf.saved_model.load` refuses models of TensorFlow 1 that hold ref variables, and `session.run` checks what is fed
-against the shape of the placeholder, which TensorFlow Serving does not. A callable has neither fault, is thread-safe, and
-lets go of the interpreter's lock while it runs. Its maker has no public name; a test holds it to what is said here.
+against the shape of the placeholder, which TensorFlow Serving does not. A callable has neither fault, is thread-safe,
+and lets go of the interpreter's lock while it runs. Its maker has no public name; a test holds it to what is said here.
 """
 
 import threading

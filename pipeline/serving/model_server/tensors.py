@@ -96,8 +96,8 @@ def to_proto(array: Array, proto: Any, as_content: bool) -> None:
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """What TensorFlow calls it in its messages."""
-    return str(tf.as_dtype(_ENUMS[dtype]).name) if dtype in _ENUMS else str(dtype)
+    """What TensorFlow calls it in its messages: float, int64."""
+    return enum_name(dtype).removeprefix("DT_").lower()
 
 
 def shape_text(array: Array) -> str:
@@ -105,6 +105,6 @@ def shape_text(array: Array) -> str:
     return f"[{','.join(map(str, array.shape))}]"
 
 
-def enum_name(array: Array) -> str:
-    """What the protocol calls the array's dtype: DT_FLOAT."""
-    return str(types_pb2.DataType.Name(_ENUMS[array.dtype]))
+def enum_name(dtype: np.dtype[Any]) -> str:
+    """What the protocol calls it: DT_FLOAT."""
+    return str(types_pb2.DataType.Name(_ENUMS[dtype]))

@@ -132,7 +132,7 @@ def _rides(chance: np.random.Generator) -> list[Row]:
     others = [rides[at] | {"amount": 1.25, "kind": "card"} for at in chance.choice(_RIDES, _RIDES // 8)]
     elsewhere = [rides[at] | {"rider": 1} for at in chance.choice(_RIDES, _RIDES // 16)]
     rides += again + others + elsewhere
-    chance.shuffle(rides)  # type: ignore[arg-type]
+    chance.shuffle(rides)
     return rides
 
 

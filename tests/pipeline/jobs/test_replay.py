@@ -1,18 +1,17 @@
 """What a replay takes, what it leaves behind, and what it refuses."""
 
+import dataclasses
 import json
 import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import pipeline.jobs.replay as replay_job
-from modules.kernel import plan, window
 from modules.spec import DeclarationError, InputError, StoreUnavailable
-from pipeline.jobs.replay import Disorder, Replayed, replay
+from pipeline.jobs.replay import Difference, Disorder, Replayed, replay
 from pipeline.live.reader import FeatureReader
 from pipeline.stores.urls import list_namespaces
 from tests.conftest import Run
@@ -35,64 +34,80 @@ def run(tmp_path: Path) -> Callable[..., Replayed]:
     return run
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Callable[..., Run]:
-    """`twinbeam replay` of the dataset."""
+def test_the_command_on_events_in_several_files(tmp_path: Path) -> None:
     declare(tmp_path)
     events = [f"--events={name}={path}" for name, paths in write(tmp_path).items() for path in paths]
-    given = [f"--features={tmp_path}/features.yaml", *events, f"--requests={tmp_path}/requests.jsonl"]
-    return lambda *more: call("replay", *given, *more)
-
-
-def test_the_command_prints_what_it_found(command: Callable[..., Run], tmp_path: Path) -> None:
-    run = command(f"--store=sqlite://{tmp_path}/new/rows.db", "--shuffle=10s")
+    store = f"sqlite://{tmp_path}/new/rows.db"
+    run = call(
+        "replay", f"--features={tmp_path}/features.yaml", *events, f"--requests={tmp_path}/requests.jsonl",
+        f"--store={store}", "--shuffle=10s",
+    )  # fmt: skip
     lines = run.out.splitlines()
     assert run.exit_code == 0, run.err
     assert lines[:2] == ["rides: 368 events", "tips: 120 events"]
     assert lines[2].endswith(" requests, 12 live features, 25 pauses")
     assert " answers compared, 0 different; besides " in lines[3]
     assert len(lines) == 4
-    assert list_namespaces(f"sqlite://{tmp_path}/new/rows.db") == []
+    assert list_namespaces(store) == []
 
 
-class _LaterStop(window.Windows):
-    def edges(self, slots: np.ndarray) -> np.ndarray:
-        start, stop = super().edges(slots)
-        return np.stack([start, stop + 1])
+FOUND = Replayed(
+    events={"rides": 4000},
+    requests=1000,
+    features=12,
+    pauses=25,
+    compared=20_000,
+    mismatches=0,
+    incomplete=3000,
+    refused=2,
+    never_compared=0,
+    lookback=None,
+    differences=(),
+)
+DIFFERENCE = Difference(
+    feature="spent",
+    key={"area": "a,b", "rider": None},
+    time=1_400_000_047_000_001,
+    watermark=1_400_000_100_000_000,
+    batch=0.1 + 0.2,
+    stream=0.3,
+    batch_bits="3fd3333333333334",
+    stream_bits="3fd3333333333333",
+)
 
 
-def test_the_command_shows_the_first_differences(command: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    stream = replay_job.stream
+def _told(found: Replayed, monkeypatch: pytest.MonkeyPatch, directory: Path, *more: str) -> Run:
+    """The command, where the replay finds this."""
+    declare(directory)
+    monkeypatch.setattr(replay_job, "replay", lambda *_: found)
+    return call("replay", f"--features={directory}/features.yaml", *more)
 
-    def streamed(*arguments: object, **named: object) -> object:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(plan, "Windows", _LaterStop)
-            return stream(*arguments, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(replay_job, "stream", streamed)
-    run = command("--set=live.features.rides_10m.edge=1s")
+def test_differences_are_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    found = dataclasses.replace(FOUND, mismatches=1001, differences=(DIFFERENCE,))
+    run = _told(found, monkeypatch, tmp_path)
     assert run.exit_code == 1
-    lines = run.out.splitlines()
-    assert " 0 different" not in lines[3]
-    at = next(number for number, line in enumerate(lines) if line.startswith("rides_1m differs for rider="))
-    assert lines[at].count("2014-05-13T") == 2
-    assert lines[at].endswith("Z:")
-    batch, streamed_value = lines[at + 1].split(), lines[at + 2].split()
-    assert batch[0] == "batch"
-    assert streamed_value[0] == "stream"
-    assert int(batch[1], 16) == int(batch[2].strip("()")) < int(streamed_value[1], 16)
-    assert lines[-1].startswith("and ")
-    found = json.loads(command("--set=live.features.rides_10m.edge=1s", "--json").out)
-    assert found["mismatches"] > len(found["differences"]) == 10
-    assert found["differences"][0]["key"].keys() <= {"rider", "area"}
-
-
-def test_what_cannot_be_compared_is_not_shown(command: Callable[..., Run]) -> None:
-    run = command("--set=live.lookback=1m", "--set=live.sources.rides.lateness=2m")
+    assert run.out == (
+        "rides: 4,000 events\n"
+        "1,000 requests, 12 live features, 25 pauses\n"
+        "20,000 answers compared, 1,001 different; besides 3,000 incomplete, 2 refused as too old\n"
+        "spent differs for area=a,b, rider=None at 2014-05-13T16:54:07.000001Z, read at 2014-05-13T16:55:00Z:\n"
+        "  batch  3fd3333333333334 (0.30000000000000004)\n"
+        "  stream 3fd3333333333333 (0.3)\n"
+        "and 1,000 more\n"
+    )
+    run = _told(found, monkeypatch, tmp_path, "--json")
     assert run.exit_code == 1
-    assert " answers compared, 0 different; " in run.out
-    assert " values were never compared: not complete, or too old, at each pause. " in run.out
-    assert run.out.endswith("Give a longer look-back: --set live.lookback=4m.\n")
+    assert json.loads(run.out) == json.loads(json.dumps(dataclasses.asdict(found)))
+
+
+def test_what_cannot_be_compared_is_not_shown_to_be_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run = _told(dataclasses.replace(FOUND, never_compared=4800, lookback="4m"), monkeypatch, tmp_path)
+    assert run.exit_code == 1
+    assert run.out.endswith(
+        "4,800 values were never compared: not complete, or too old, at each pause. Give a longer look-back: "
+        "--set live.lookback=4m.\n"
+    )
 
 
 def test_with_the_look_back_that_it_asks_for_all_is_compared(run: Callable[..., Replayed]) -> None:
@@ -105,25 +120,16 @@ def test_with_the_look_back_that_it_asks_for_all_is_compared(run: Callable[..., 
     assert enough.lookback is None
 
 
-def test_files_may_have_any_name(tmp_path: Path) -> None:
-    directory = tmp_path / "a?b%20 c#d"
-    directory.mkdir()
-    declaration = declare(directory)
-    events = write(directory)
-    found = replay(declaration, events, str(directory / "requests.jsonl"), None, Disorder("10s", 1.0, True, 3))
-    assert found.mismatches == found.never_compared == 0
-
-
-def test_a_directory_of_files_that_overlap_in_time(tmp_path: Path) -> None:
+def test_a_directory_of_files_that_overlap_in_time_and_have_any_name(tmp_path: Path) -> None:
     declaration = declare(tmp_path)
     events = write(tmp_path)
-    inside = tmp_path / "rides"
+    inside = tmp_path / "a?b%20 c#d"
     inside.mkdir()
     for path in events["rides"]:
         shutil.move(path, inside)
-    found = replay(
-        declaration, events | {"rides": [str(inside)]}, str(tmp_path / "requests.jsonl"), None, Disorder("10s", 0.1)
-    )
+    disorder = Disorder("10s", 1.0, late=True, seed=3)
+    found = replay(declaration, events | {"rides": [str(inside)]}, str(tmp_path / "requests.jsonl"), None, disorder)
+    assert found.events["rides"] == 368
     assert found.mismatches == found.never_compared == 0
 
 
@@ -181,9 +187,10 @@ def test_a_store_that_is_away_while_it_is_read_is_read_again(
             raise StoreUnavailable("away")
         return read(*arguments)  # type: ignore[arg-type]
 
-    whole = run()
     monkeypatch.setattr(FeatureReader, "read", sometimes)
-    assert run() == whole
+    found = run()
+    assert next(times) == found.pauses + 2
+    assert found.mismatches == found.never_compared == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -19,7 +19,8 @@ from modules.kernel.whole import limbs
 from modules.spec import Declaration
 from pipeline.jobs.backfill import backfill
 from pipeline.jobs.replay import Disorder, Replayed, replay
-from pipeline.live import merge, parse, reader
+from pipeline.jobs.stream import stream
+from pipeline.live import merge, pacing, parse, reader
 from pipeline.live.account import Account
 from pipeline.live.merge_events import MergeEvents
 from pipeline.live.watermark import source_watermark
@@ -40,8 +41,17 @@ class Stage:
         self._account = backfill(self._declaration, self._events, self._requests, directory / "batch")
 
     def replay(self, monkeypatch: pytest.MonkeyPatch, broken: Breaking | None = None) -> Replayed:
-        """Replays it in batches so small that much is closed, folded and swept between two pauses."""
-        stream = replay_job.stream
+        """Replays it in batches so small that much is closed, folded and swept between two pauses.
+
+        Once something differs, the rest is left out.
+        """
+        read = replay_job._Comparison._read
+
+        def read_until_found(self: replay_job._Comparison, features: reader.FeatureReader, pause: int) -> None:
+            read(self, features, pause)
+            if self._mismatches:
+                (pacer,) = pacing._PACERS.values()
+                pacer._at = len(pacer._pauses)
 
         def streamed(*arguments: Any, **named: Any) -> Any:
             with pytest.MonkeyPatch.context() as patch:
@@ -51,9 +61,12 @@ class Stage:
 
         monkeypatch.setattr(replay_job, "backfill", self._backfill)
         monkeypatch.setattr(replay_job, "stream", streamed)
+        monkeypatch.setattr(replay_job._Comparison, "_read", read_until_found)
         monkeypatch.setattr(merge, "_SWEEP_EVERY", 5)
         monkeypatch.setattr(row, "_FOLD_AT", 4)
-        return replay(self._declaration, self._events, self._requests, None, Disorder("10s", 0.2, late=True, seed=5), 8)
+        return replay(
+            self._declaration, self._events, self._requests, None, Disorder("10s", 0.2, late=True, seed=5), 12
+        )
 
     def _backfill(
         self, declaration: Declaration, events: Mapping[str, Sequence[str]], requests: str | None, output: Path

@@ -17,7 +17,9 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from tensorflow_data_validation.statistics import stats_impl, stats_options  # isort: skip  (after tfx)
 
+from modules.paired import Pair, compare
 from modules.spec import EVAL, SPLITS, TRAIN, Declaration
+from pipeline.components.ablation import PAIRS_FILE, AblationResult
 from pipeline.components.evaluator import BASELINE, CANDIDATE, MISSED_PROPERTY, SCORE, eval_config
 from pipeline.orchestration.local_runner import Outputs
 from pipeline.orchestration.pipeline import DIRECT_RUNNER
@@ -62,8 +64,12 @@ def make_run(
     trials: Sequence[dict[str, float]] = (),
     cached: bool = False,
     anomaly: str = "",
+    pairs: Sequence[Pair] = (),
 ) -> SmallRun:
-    """Makes the artifacts below `path`. In the eval split the feature has no value at all."""
+    """Makes the artifacts below `path`. In the eval split the feature has no value at all.
+
+    With `pairs` of an ablation the record tells of a live feature, and of events that do not count.
+    """
     declared = declaration()
     rows: dict[str, dict[str, list[object]]] = {
         TRAIN: {"amount": [1.0, 2.0, 2.0, 3.5, None, 9.0], HOSTILE: list(VALUES), "clicked": [0, 1, 0, 1, 0, 1]},
@@ -81,6 +87,9 @@ def make_run(
     if trials:
         tuned = _written(standard_artifacts.TunerResults, path / "tuner", "tuner_results.json", trials)
         outputs["Tuner"] = {"tuner_results": [tuned]}
+    if pairs:
+        written = [dataclasses.asdict(pair) for pair in pairs]
+        outputs["Ablation"] = {"ablation": [_written(AblationResult, path / "ablation", PAIRS_FILE, written)]}
     ran = ("ExampleGen", "StatisticsGen", "SchemaGen", "Transform", *(["Tuner"] if trials else []), "Trainer")
     record = RunRecord(
         run_id="2026-01-02T03-04-05.000006Z",
@@ -94,6 +103,10 @@ def make_run(
         version=7,
         model="build/serving_model/tiny/7",
         rows={"train": 6, "validation": 1, "eval": 6},
+        live_features=1 if pairs else 0,
+        events={HOSTILE: 9} if pairs else {},
+        not_counted=(f"{HOSTILE}, 1 event (late)",) if pairs else (),
+        ablation=compare(pairs) if pairs else (),
         metrics={
             "auc": 0.75,
             "precision": 0.5,

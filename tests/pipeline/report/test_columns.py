@@ -2,6 +2,7 @@ import json
 
 from modules.spec import Declaration
 from pipeline.report.columns import columns
+from tests.artifacts import taxi
 from tests.pipeline.report.small_run import statistics
 
 
@@ -49,6 +50,20 @@ def test_a_card_a_column_in_the_order_of_the_declaration() -> None:
     assert at.shift is None  # the time splits them, so it has to
     assert at.facts[1].values == ("1 Jan 1970", "7 Nov 1972")
     assert label.about == "label, 0 or 1"
+
+
+def test_a_live_feature_says_what_it_is_computed_from() -> None:
+    name = "area_tip_share_30d"
+    values: dict[str, list[object]] = {name: [0.1, 0.2], "big_tip": [0, 1], "row_id": [b"a", b"b"]}
+    split = statistics(values)
+    card, _ = columns([split, split, split], taxi()).cards
+    assert card.name == name
+    assert card.about == (
+        "float \u00b7 live: ratio of tips to fare, from payments that are 1d old, by pickup_community_area, over 30d "
+        "\u00b7 bucketise, buckets 10"
+    )
+    counted = columns([split, split, statistics(values | {"company_trips_7d": [1, 2]})], taxi()).cards[0]
+    assert counted.about.startswith("int \u00b7 live: count, from trips that are 15m old, by company, over 7d \u00b7")
 
 
 def test_of_very_many_columns_those_that_shift_the_most() -> None:

@@ -1,5 +1,8 @@
+import itertools
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.orchestration.pipeline import PipelineInputs, Place, training_pipeline
@@ -13,16 +16,19 @@ def _record(name: str, seconds: float = 1.0, cached: bool = False) -> ComponentR
     return ComponentRecord(name=name, seconds=seconds, cached=cached, figure="")
 
 
+@pytest.mark.parametrize("seeds", [0, 5])
 @pytest.mark.parametrize("trials", [0, 3])
-def test_the_edges_are_those_of_the_pipeline(trials: int, tmp_path: Path) -> None:
+def test_the_edges_are_those_of_the_pipeline(trials: int, seeds: int, tmp_path: Path) -> None:
     inputs = PipelineInputs(
         declaration=taxi(),
         schema_file=tmp_path / "schema.pbtxt",
         schema="",
         files=[],
+        events=[],
         content="",
         code="",
         trials=trials,
+        seeds=seeds,
         serving_dir=tmp_path / "serving",
         provenance={},
     )
@@ -37,8 +43,9 @@ def test_the_edges_are_those_of_the_pipeline(trials: int, tmp_path: Path) -> Non
 ALL = sorted({name for edge in EDGES for name in edge})
 
 
-def test_boxes_do_not_overlap_and_lie_inside() -> None:
-    drawn = graph(map(_record, ALL))
+@pytest.mark.parametrize("without", [set(), {"Tuner"}, {"Ablation"}, {"Tuner", "Ablation"}])
+def test_boxes_do_not_overlap_and_lie_inside(without: set[str]) -> None:
+    drawn = graph(_record(name) for name in ALL if name not in without)
     for index, box in enumerate(drawn.boxes):
         assert box.x >= 0
         assert box.y >= 0
@@ -53,9 +60,25 @@ def test_boxes_do_not_overlap_and_lie_inside() -> None:
             ), (box.name, other.name)
 
 
-def test_without_a_tuner_its_column_closes() -> None:
-    tuned, plain = graph(map(_record, ALL)), graph(_record(name) for name in ALL if name != "Tuner")
-    assert plain.width < tuned.width
+@pytest.mark.parametrize("without", [set(), {"Tuner"}, {"Ablation"}, {"Tuner", "Ablation"}])
+def test_no_edge_passes_through_a_box(without: set[str]) -> None:
+    drawn = graph(_record(name) for name in ALL if name not in without)
+    for path in drawn.edges:
+        if path.title:
+            points = np.array(re.findall(r"(-?[\d.]+) (-?[\d.]+)", path.data), float)
+            along = np.concatenate([np.linspace(a, b, 200) for a, b in itertools.pairwise(points)])
+            for box in drawn.boxes:
+                inside = (np.abs(along - (box.x + box.width / 2, box.y + box.height / 2))
+                          < (box.width / 2 - 0.5, box.height / 2 - 0.5)).all(axis=1)  # fmt: skip
+                assert not inside.any(), (path.title, box.name)
+
+
+def test_without_tuner_and_ablation_their_column_closes() -> None:
+    tuned = graph(map(_record, ALL))
+    plain = graph(_record(name) for name in ALL if name not in ("Tuner", "Ablation"))
+    ablated = graph(_record(name) for name in ALL if name != "Tuner")
+    assert plain.width < tuned.width == ablated.width
+    assert plain.height == ablated.height < tuned.height
     assert max(box.x + box.width for box in plain.boxes) <= plain.width
     assert not [path.title for path in plain.edges if "Tuner" in path.title]
 

@@ -4,11 +4,16 @@ import re
 
 import pytest
 
+from modules.paired import Pair
 from pipeline.report.report import write_report
 from tests.pipeline.report.small_run import HOSTILE, make_run
 
 LOOK = {"step": 100, "loss": 0.4, "auc": 0.8, "val_loss": 0.5, "val_auc": 0.7}
 TRIAL = {"trial_id": 0, "score": 0.5, "learning_rate": 0.01}
+PAIRS = [
+    Pair(1, {"auc": 0.8, "log_loss": 0.5}, {"auc": 0.7, "log_loss": 0.5}),
+    Pair(2, {"auc": 0.82, "log_loss": 0.5}, {"auc": 0.72, "log_loss": 0.5}),
+]
 
 _VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -64,8 +69,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def second_page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Of a later run: with trials and a baseline, everything reused, and an anomaly all the same."""
-    run = make_run(tmp_path_factory.mktemp("run"), [LOOK] * 2, True, [TRIAL], cached=True, anomaly=f"bad {HOSTILE}")
+    """Of a later run: with trials, a baseline and an ablation, everything reused, and an anomaly all the same."""
+    run = make_run(
+        tmp_path_factory.mktemp("run"), [LOOK] * 2, True, [TRIAL], cached=True, anomaly=f"bad {HOSTILE}", pairs=PAIRS
+    )
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_report(run.record, run.declaration, run.outputs, path)
     return path.read_text(encoding="utf-8")
@@ -130,6 +137,7 @@ def test_a_first_run(page: str) -> None:
     assert "2 January 2026, 03:04 UTC" in text
     assert "No anomalies." in text
     assert "There is no earlier blessed model" in text
+    assert "live" not in text.lower()
     assert "no worse than baseline by 0.9 (there is none)" in text
     assert "Trials" not in text
     assert "kept, step 100" in text
@@ -164,4 +172,8 @@ def test_a_later_run(second_page: str) -> None:
     assert "Trials" in text
     assert "learning rate" in text
     assert f"bad {HOSTILE}" in text
+    assert "AUC is better with them, Log loss shows no difference" in text
+    assert "AUC 0.8100 0.7100 +0.1000 +0.1000 to +0.1000 better" in text
+    assert f"computed from 9 events of {HOSTILE}" in text
+    assert f"Not all of them count: {HOSTILE}, 1 event (late)" in text
     assert "No anomalies" not in text

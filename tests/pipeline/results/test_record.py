@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from modules.paired import Pair, compare
 from pipeline.results.record import ComponentRecord, RunRecord
 
 RECORD = RunRecord(
@@ -18,6 +19,10 @@ RECORD = RunRecord(
     version=3,
     model="build/serving_model/trips/3",
     rows={"train": 7},
+    live_features=2,
+    events={"trips": 9},
+    not_counted=("trips, 1 event (late)",),
+    ablation=compare([Pair(1, {"auc": 0.8}, {"auc": 0.7}), Pair(2, {"auc": 0.8}, {"auc": 0.75})]),
     metrics={"auc": 0.75},
     example={"fare": 12.5, "payment_type": "Cash", "trip_seconds": 60},
     seconds=12.5,
