@@ -58,7 +58,7 @@ def read(declaration: Declaration, store: str, requests: str, output: Path) -> R
     files = find_files(requests)
     if not output.absolute().parent.is_dir():
         raise OutputError(
-            f"{output}: cannot be written: there is no such directory. Make it, or name another --output."
+            f"{output}: cannot be written: there is no such directory. Make it, or name another with --output FILE."
         )
     partial = output.absolute().with_name(f".{output.name}.{os.getpid()}.partial")
     tally = _Tally()

@@ -127,7 +127,7 @@ def _live(feature: LiveFeature) -> str:
     """Of what, from which events, by which key and over how long it is computed."""
     values = [taken.value or "events" for taken in feature.takes]
     what = "" if feature.aggregation == "count" else f" of {' to '.join(map(label, values))}"
-    delay = "" if feature.delay == "0s" else f" that are {feature.delay} old"
+    delay = "" if feature.delay == "0s" else f" at least {feature.delay} old"
     return (
         f"live: {feature.aggregation.replace('_', ' ')}{what}, from {label(feature.source)}{delay}, "
         f"by {', '.join(map(label, feature.key))}, over {feature.window}"

@@ -84,10 +84,11 @@ def _sentence(record: RunRecord) -> str:
             f"The model has {features}. `--ablation 5` trains it with and without them, and shows here what they add."
         )
     seeds = record.ablation[0].seeds
-    tried = f"The same model, trained with its {features} and without, with {seeds} seeds each"
+    tried = f"The same model was trained with its {features} and without"
     if all(verdict(each) == "no difference" for each in record.ablation):
         return f"{tried}: no difference that {seeds} seeds show."
-    return f"{tried}: {', '.join(f'{NAMES[each.metric]} {_WORDS[verdict(each)]}' for each in record.ablation)}."
+    by_metric = ", ".join(f"{NAMES[each.metric]} {_WORDS[verdict(each)]}" for each in record.ablation)
+    return f"{tried}, with {seeds} seeds each: {by_metric}."
 
 
 def _plot(comparison: Comparison, pairs: Sequence[Pair]) -> Plot:

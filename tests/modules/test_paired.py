@@ -22,7 +22,7 @@ def test_by_hand() -> None:
 
 
 def test_pairing_takes_out_what_a_seed_does_to_both_sides() -> None:
-    [found] = compare(pairs((0.11, 0.1), (0.52, 0.5), (0.91, 0.9)))
+    [found] = compare(pairs((0.11, 0.1), (0.512, 0.5), (0.911, 0.9)))
     assert found.differs
 
 

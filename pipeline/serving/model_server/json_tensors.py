@@ -190,9 +190,7 @@ def _converter(dtype: Any) -> Callable[[Any], Any]:
     name = dtype_name(np.dtype(dtype.as_numpy_dtype))
 
     def wrong(value: Any) -> InvalidArgument:
-        return InvalidArgument(
-            f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {name}"
-        )
+        return InvalidArgument(f"JSON Value: {shown(value)} Type: {type_name(value)} is not of expected type: {name}")
 
     def number(value: Any) -> Any:
         if type(value) is float or type(value) is int:
@@ -226,9 +224,7 @@ def _converter(dtype: Any) -> Callable[[Any], Any]:
     def unsupported(value: Any) -> Any:
         if isinstance(value, dict):
             raise wrong(value)
-        raise ServingError(
-            grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {name}"
-        )
+        raise ServingError(grpc.StatusCode.UNIMPLEMENTED, f"Conversion of JSON Value: {shown(value)} to type: {name}")
 
     if dtype in _FLOATS:
         return number

@@ -49,7 +49,7 @@ def to_array(proto: Any, name: str) -> Array:
     """
     try:
         return _to_array(proto)
-    except (ValueError, KeyError, MemoryError, OverflowError):
+    except (ValueError, KeyError, MemoryError, OverflowError, tf.errors.InvalidArgumentError):
         raise InvalidArgument(f"tensor parsing error: {name}") from None
 
 

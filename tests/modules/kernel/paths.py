@@ -101,7 +101,8 @@ class Stream:
         self.store: dict[int, Stored] = {}
         self.floor = -(2**62)
         """The greatest that any fold had."""
-        self._ingested = [e["time"] if e["ingest"] is None else e["ingest"] for e in self.events]
+        told = self.entity.source.ingest_time is not None  # else events are as if ingested when they happened
+        self._ingested = [e["ingest"] if told and e["ingest"] is not None else e["time"] for e in self.events]
         self._identities = [oracle.identity(self.entity, event) for event in self.events]
         self._merged: set[tuple[int, tuple[object, ...]]] = set()  # (owner, identity) in a written row
         self._delivered: set[int] = set()  # without a key

@@ -59,11 +59,11 @@ def test_a_live_feature_says_what_it_is_computed_from() -> None:
     card, _ = columns([split, split, split], taxi()).cards
     assert card.name == name
     assert card.about == (
-        "float \u00b7 live: ratio of tips to fare, from payments that are 1d old, by pickup_community_area, over 30d "
+        "float \u00b7 live: ratio of tips to fare, from payments at least 1d old, by pickup_community_area, over 30d "
         "\u00b7 bucketise, buckets 10"
     )
     counted = columns([split, split, statistics(values | {"company_trips_7d": [1, 2]})], taxi()).cards[0]
-    assert counted.about.startswith("int \u00b7 live: count, from trips that are 15m old, by company, over 7d \u00b7")
+    assert counted.about.startswith("int \u00b7 live: count, from trips at least 15m old, by company, over 7d \u00b7")
 
 
 def test_of_very_many_columns_those_that_shift_the_most() -> None:
