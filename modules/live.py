@@ -30,7 +30,11 @@ def entities(declaration: Declaration) -> tuple[Entity, ...]:
 def _source(declaration: Declaration, live: Live, name: str) -> Source:
     source = live.sources[name]
     tick = micros(live.tick)
-    mine = [feature for feature in live.features.values() if feature.source == name]
+    mine = [
+        feature
+        for feature in live.features.values()
+        if feature.source == name and feature.aggregation != "approx_distinct"  # of which only hashes are taken in
+    ]
     takings = [_taking(taken) for feature in mine for taken in feature.takes]
     return Source(
         name=name,

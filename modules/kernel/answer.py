@@ -1,5 +1,6 @@
 """The features of keys as of times: the same code over the cells of a history and over those of online rows."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from modules.kernel.whole import EXACT, bound, carry, divide, joined, small, to_
 from modules.kernel.window import Windows
 
 _SETS_AT_ONCE = 4096
+_REGISTERS_AT_ONCE = 1 << 22
 
 
 class Answer(NamedTuple):
@@ -28,7 +30,7 @@ class Requests(NamedTuple):
     """Who asks, and when; all arrays have the shape (requests,)."""
 
     owners: np.ndarray
-    """int64: the owner of the cells asked for; -1 for none."""
+    """int64: the owner of the cells asked for; -1 for a key with a null, to which everything is empty."""
     slots: np.ndarray
     """int64."""
     columns: Columns
@@ -54,20 +56,25 @@ def answer(entity: Entity, cells: Owned, marks: Owned, requests: Requests) -> di
         prefixes = _Prefixes(cells.table, own)
         for family in entity.exact_families.members:
             gather = _Gather(entity, prefixes, ranges[:, family.windows], family.one.include_request)
-            _unfold(family, *_finish(family, gather), found)
+            _unfold(family, *_finish(family, gather), requests, found)
     if entity.distinct:
         own_marks = _own_registers(entity, requests)
         ranges = _ranges(marks, entity.distinct_families.windows, requests)
         for family in entity.distinct_families.members:
             values = _distinct(entity, family.one, marks, ranges[:, family.windows], own_marks)
-            _unfold(family, values, values == 0, found)
+            _unfold(family, values, values == 0, requests, found)
     return found
 
 
-def _unfold(family: Family, values: np.ndarray, empty: np.ndarray, found: dict[str, Answer]) -> None:
+def _unfold(
+    family: Family, values: np.ndarray, empty: np.ndarray, requests: Requests, found: dict[str, Answer]
+) -> None:
     """Adds each feature of a family; float64 is its default where it is empty, and int64 0 as it is."""
     count = len(family.features)
     values, empty = values.reshape(count, -1), empty.reshape(count, -1)
+    if family.one.include_request:
+        nobody = requests.owners < 0  # no key, so no event of its own either
+        values, empty = np.where(nobody, 0, values), empty | nobody
     if values.dtype == np.float64:
         values = np.where(empty, family.defaults, values)
     for number, feature in enumerate(family.features):
@@ -80,12 +87,16 @@ def _ranges(cells: Owned, windows: Windows, requests: Requests) -> np.ndarray:
     if not len(cells):
         return np.zeros_like(edges)
     starts, widths = cells.table[START], cells.table[WIDTH]
-    stops = starts + widths
+    stops, bounds = starts + widths, edges
     least = int(np.minimum.reduce(starts)) - 1
     span = int(np.maximum.reduce(stops)) - least + 2
+    if (int(cells.owners[-1]) + 2) * span > MOST:  # years apart, in small ticks: ranks are compared in place of slots
+        slots = np.unique(np.concatenate([starts, stops, edges.ravel()]))
+        starts, stops, bounds = (slots.searchsorted(each) for each in (starts, stops, edges))
+        least, span = -1, len(slots) + 2
     base = cells.owners * span - least
     starts = base + starts
-    at = np.minimum(np.maximum(edges, least), least + span - 1)
+    at = np.minimum(np.maximum(bounds, least), least + span - 1)
     at += requests.owners * span - least  # below all cells for the owner -1, so that its ranges are empty
     found: np.ndarray = starts.searchsorted(at)
     if np.maximum.reduce(widths) > 1:
@@ -332,15 +343,26 @@ def _distinct(
         starts, stops = np.divmod(pairs, len(packed) + 1)
         own_words = own_sets = np.empty(0, np.int64)
     counts = np.zeros(len(starts), np.int64)
-    for first in range(0, len(starts), _SETS_AT_ONCE):
-        chunk = slice(first, first + _SETS_AT_ONCE)
-        lengths = np.maximum(stops[chunk] - starts[chunk], 0)
+    every = np.maximum(stops - starts, 0)
+    for first, last in _chunks(every):
+        chunk = slice(first, last)
+        lengths = every[chunk]
         sets = np.repeat(np.arange(len(lengths)), lengths)
         offsets = np.arange(len(sets)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         words = packed[np.repeat(starts[chunk], lengths) + offsets]
         if feature.include_request:
-            here = (own_sets >= first) & (own_sets < first + _SETS_AT_ONCE)
+            here = (own_sets >= first) & (own_sets < last)
             sets, words = np.concatenate([sets, own_sets[here] - first]), np.concatenate([words, own_words[here]])
         mine = registers.number_of(words) == number
         counts[chunk] = registers.estimate(registers.ranks_of(words[mine], sets[mine], len(lengths)))
     return counts[which]
+
+
+def _chunks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Runs of sets, each of one set or of few registers together."""
+    first = 0
+    while first < len(lengths):
+        upto = np.cumsum(lengths[first : first + _SETS_AT_ONCE])
+        last = first + max(1, int(upto.searchsorted(_REGISTERS_AT_ONCE, "right")))
+        yield first, last
+        first = last

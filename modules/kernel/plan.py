@@ -120,7 +120,7 @@ class Source:
     lookback: int
     """In slots."""
     takings: tuple[Taking, ...]
-    """All that any entity takes in of it, to judge its values."""
+    """All numbers that any entity takes in of it, to judge them; of what approx_distinct counts only hashes are."""
 
 
 @dataclasses.dataclass(frozen=True)

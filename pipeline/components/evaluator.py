@@ -24,7 +24,7 @@ from tfx.utils import path_utils
 
 from modules.spec import EVAL, ROW_ID, Declaration
 from pipeline.ingest.examples import values_of
-from pipeline.serving.signature import ScoringModel
+from pipeline.serving.signature import ScoringModel, Signature
 
 SCORES_DIR = "scores"
 """In the evaluation's directory, Parquet files, one row an example: row_id, the label, score, baseline_score (if there
@@ -143,7 +143,7 @@ def missed_thresholds(result: validation_result_pb2.ValidationResult, declaratio
     return missed
 
 
-def comparable(baseline: ScoringModel, candidate: ScoringModel) -> bool:
+def comparable(baseline: Signature, candidate: Signature) -> bool:
     """Whether the baseline can score the candidate's examples: it needs no other feature, and of the same dtypes."""
     return baseline.features.items() <= candidate.features.items() and baseline.required <= candidate.required
 
@@ -175,7 +175,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         baselines = input_dict.get("baseline_model") or []
         if baselines:
             baseline = path_utils.serving_model_path(baselines[0].uri)
-            if comparable(ScoringModel(baseline), ScoringModel(models[CANDIDATE])):
+            if comparable(Signature(baseline), Signature(models[CANDIDATE])):
                 models[BASELINE] = baseline
         config = eval_config(declaration, with_baseline=BASELINE in models)
         files = sorted(map(str, Path(artifact_utils.get_split_uri([examples], EVAL)).iterdir()))

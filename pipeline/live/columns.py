@@ -8,7 +8,9 @@ def event_columns(declaration: Declaration, source: Source, entities: tuple[Enti
     """The columns of a source's events: its times, ids, keys, values and filters, in the order of their declaration."""
     assert declaration.live is not None
     used = {source.time, *source.id, *_taken(source.takings)} | {source.ingest_time}
-    used.update(name for entity in entities if entity.source == source for name in entity.key)
+    for entity in entities:
+        if entity.source == source:
+            used |= {*entity.key, *_taken(entity.counted)}
     own = declaration.live.columns(source.name, declaration.columns)
     return {name: typed for name, typed in own.items() if name in used}
 
@@ -26,8 +28,9 @@ def included(entity: Entity) -> tuple[Taking, ...]:
 
 
 def included_columns(entity: Entity) -> list[str]:
-    """The columns of requests that those are taken from."""
-    return sorted(_taken(included(entity)))
+    """The columns of requests that those are taken from; the key's, where all that matters is that there is one."""
+    takings = included(entity)
+    return sorted(_taken(takings)) or sorted(entity.key if takings else ())
 
 
 def request_columns(entity: Entity) -> list[str]:

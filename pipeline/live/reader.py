@@ -17,7 +17,7 @@ from modules.kernel.window import NEVER, Windows, complete, slots_of
 from modules.live import entities
 from modules.spec import Declaration, InputError, Typed
 from pipeline.ingest.conform import accepted
-from pipeline.live.columns import included, request_columns
+from pipeline.live.columns import included_columns, request_columns
 from pipeline.live.place import Place
 from pipeline.live.requests import canonical, unusable
 from pipeline.live.watermark import source_watermark
@@ -216,7 +216,7 @@ class _Plan:
 
     def __init__(self, entity: Entity) -> None:
         self.entity, self.name = entity, entity.name
-        self.columns = request_columns(entity) if included(entity) else []
+        self.columns = included_columns(entity)
         """The columns that the kernel looks at."""
 
 

@@ -19,7 +19,7 @@ from modules.paired import Pair, compare
 from modules.spec import EVAL, SPLITS, Declaration
 from modules.trainer import HISTORY_FILE
 from pipeline.components.ablation import read_pairs
-from pipeline.components.evaluator import CANDIDATE, METRICS
+from pipeline.components.evaluator import BASELINE, CANDIDATE, METRICS
 from pipeline.components.example_gen import read_summary
 from pipeline.components.pusher import VERSION_PROPERTY
 from pipeline.curated_schema import differences
@@ -36,12 +36,15 @@ def figure(finished: Finished, before: dict[str, Outputs]) -> str:
       finished: The component.
       before: What the components before it left behind.
     """
-    phrase = _FIGURES[finished.name](finished.outputs)
+    words = _FIGURES[finished.name](finished.outputs)
     if finished.name == "SchemaGen" and "CuratedSchema" in before:
         curated = read_schema_artifact(before["CuratedSchema"])
         different = differences(read_schema_artifact(finished.outputs), curated)
-        return f"{phrase}, {len(different)} of them curated otherwise"
-    return phrase
+        return f"{words}, {len(different)} of them curated otherwise"
+    had_baseline = finished.name == "Evaluator" and before["Baseline"].get("baseline_model")
+    if had_baseline and not sliced_metrics(finished.outputs, BASELINE):
+        return f"{words}; not compared with the last blessed model, which takes other features"
+    return words
 
 
 def read(outputs: Outputs) -> Summary:

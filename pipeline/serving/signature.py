@@ -10,15 +10,14 @@ from tensorflow.core.protobuf import saved_model_pb2
 from modules.spec import PRESENT_SUFFIX
 
 
-class ScoringModel:
-    """A loaded model and the inputs that it takes."""
+class Signature:
+    """The inputs that a model takes, read without loading it."""
 
     def __init__(self, directory: str) -> None:
-        self._loaded = tf.saved_model.load(directory)
-        self._signature = self._loaded.signatures["serving_default"]
-        self._inputs = self._signature.structured_input_signature[1]
         graph = saved_model_pb2.SavedModel.FromString(Path(directory, "saved_model.pb").read_bytes()).meta_graphs[0]
-        self._may_be_left_out = set(graph.signature_def["serving_default"].defaults)
+        signature = graph.signature_def["serving_default"]
+        self._inputs = {name: tf.as_dtype(tensor.dtype) for name, tensor in signature.inputs.items()}
+        self._may_be_left_out = set(signature.defaults)
 
     @property
     def required(self) -> set[str]:
@@ -33,17 +32,26 @@ class ScoringModel:
     @property
     def features(self) -> dict[str, tf.DType]:
         """The features and their dtypes, without the presences."""
-        return {name: spec.dtype for name, spec in self._inputs.items() if not self._is_presence(name)}
+        return {name: dtype for name, dtype in self._inputs.items() if not self._is_presence(name)}
 
     def _is_presence(self, name: str) -> bool:
         return name.endswith(PRESENT_SUFFIX) and name.removesuffix(PRESENT_SUFFIX) in self._inputs
+
+
+class ScoringModel(Signature):
+    """A loaded model and the inputs that it takes."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self._loaded = tf.saved_model.load(directory)
+        self._signature = self._loaded.signatures["serving_default"]
 
     def score(self, features: dict[str, pa.Array]) -> tf.Tensor:
         """The scores, float32 of shape (rows,), of columns with nulls where a row has no value.
 
         Columns that the model does not know are left aside; an optional or a live feature may be left out.
         """
-        inputs = {name: tf.constant([], spec.dtype) for name, spec in self._inputs.items()}
+        inputs = {name: tf.constant([], dtype) for name, dtype in self._inputs.items()}
         for name, dtype in self.features.items():
             if name in features:
                 values = features[name]

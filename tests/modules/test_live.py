@@ -75,7 +75,6 @@ def test_a_source(tmp_path: Path) -> None:
     )
     assert set(visits.takings) == {
         Taking(None, 1, PEOPLE),
-        Taking("page", 1, ()),
         Taking("clicks", 1, ()),
         Taking("seconds", 1000, ()),
     }

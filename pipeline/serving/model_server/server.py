@@ -31,6 +31,11 @@ from pipeline.serving.model_server.warmup import warm_up
 
 _log = logging.getLogger(__name__)
 
+_CHANNEL_ARGUMENTS: dict[str, int | str] = {
+    "grpc.max_receive_message_length": -1,
+    "grpc.max_send_message_length": -1,
+    "grpc.so_reuseport": 0,  # a second server on the port is told so, instead of taking every other call
+}
 _SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
@@ -140,12 +145,7 @@ class ModelServer:
         flags = self._flags
         server = grpc.server(
             futures.ThreadPoolExecutor(max(flags.grpc_max_threads, 1), "grpc"),
-            options=[
-                ("grpc.max_receive_message_length", -1),
-                ("grpc.max_send_message_length", -1),
-                ("grpc.so_reuseport", 0),  # a second server on the port is told so, instead of taking every other call
-                *_channel_arguments(flags.grpc_channel_arguments),
-            ],
+            options=list((_CHANNEL_ARGUMENTS | _channel_arguments(flags.grpc_channel_arguments)).items()),
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(self.core), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.core), server)
@@ -243,16 +243,16 @@ def _session_config(flags: Flags) -> Any:
     return config
 
 
-def _channel_arguments(text: str) -> list[tuple[str, int | str]]:
-    found: list[tuple[str, int | str]] = []
+def _channel_arguments(text: str) -> dict[str, int | str]:
+    found: dict[str, int | str] = {}
     for argument in filter(None, text.split(",")):
         key, equals, value = argument.partition("=")
         if not equals:
             raise InvalidArgument(f"--grpc_channel_arguments: {argument}: accepted: key=value,key=value.")
         try:
-            found.append((key, int(value)))
+            found[key] = int(value)
         except ValueError:
-            found.append((key, value))
+            found[key] = value
     return found
 
 

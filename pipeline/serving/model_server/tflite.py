@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from flatbuffers import flexbuffers
 from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.lite.python import schema_py_generated
 
 from pipeline.serving.model_server import methods
 from pipeline.serving.model_server.servable import DEFAULT_SIGNATURE
@@ -24,16 +26,23 @@ class TFLiteModel:
         Raises:
           ValueError: It is no TensorFlow Lite model, or has an operation that is not known.
         """
-        self._interpreter: Any = tf.lite.Interpreter(model_path=str(path))
+        content = path.read_bytes()
+        self._interpreter: Any = tf.lite.Interpreter(model_content=content)
         self._interpreter.allocate_tensors()
         self._lock = threading.Lock()
         self._inputs = {each["name"]: each for each in self._interpreter.get_input_details()}
         self._outputs = {each["name"]: each for each in self._interpreter.get_output_details()}
-        self.signatures: dict[str, Any] = self._read_signatures()
+        self.signatures: dict[str, Any] = self._read_signatures(content)
 
-    def _read_signatures(self) -> dict[str, Any]:
-        """The model's own; without any, one whose aliases are the names of the tensors."""
-        found = {}
+    def _read_signatures(self, content: bytes) -> dict[str, Any]:
+        """The model's own, in one of two forms; without any, one whose aliases are the names of the tensors."""
+        found = _from_metadata(content)
+        for signature in found.values():
+            for infos, details in ((signature.inputs, self._inputs), (signature.outputs, self._outputs)):
+                for info in infos.values():  # the converter drops the number of the output
+                    info.name = info.name if info.name in details else info.name.partition(":")[0]
+        if found:
+            return found
         by_index = {each["index"]: name for name, each in (self._inputs | self._outputs).items()}
         for key in self._interpreter.get_signature_list():
             runner = self._interpreter.get_signature_runner(key)
@@ -78,6 +87,21 @@ class TFLiteModel:
     def close(self) -> None:
         """Lets go of the model's memory."""
         del self._interpreter
+
+
+def _from_metadata(content: bytes) -> dict[str, Any]:
+    """SignatureDefs that a tool for TensorFlow Serving wrote beside the model."""
+    model = schema_py_generated.Model.GetRootAs(content)
+    for number in range(model.MetadataLength()):
+        entry = model.Metadata(number)
+        if entry.Name() == b"signature_defs_metadata":
+            packed = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
+            texts = flexbuffers.GetRoot(packed).AsMap
+            return {
+                str(key): meta_graph_pb2.SignatureDef.FromString(texts[str(key)].AsString.encode("latin-1"))
+                for key in texts.Keys
+            }
+    return {}
 
 
 def _numpy_dtype(details: Any) -> np.dtype[Any]:

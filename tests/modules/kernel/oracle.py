@@ -78,7 +78,7 @@ def expected(
         for event in distinct(entity, events, key)
         if start <= slot(event[entity.source.time], entity.source.tick) < end
     ]
-    last = [{**request, entity.source.time: math.inf}] if feature.include_request else []
+    last = [{**request, entity.source.time: math.inf}] if feature.include_request and key is not None else []
     return _aggregate(feature, [*seen, *last], entity.source.time)
 
 

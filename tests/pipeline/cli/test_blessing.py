@@ -69,4 +69,5 @@ def test_a_baseline_with_other_features_is_no_error(again: Trips, tmp_path: Path
     run = narrower.call("run")
     assert run.exit_code == 0, run.err
     assert re.search("^done   Baseline .* the last blessed model$", run.out, re.MULTILINE)
+    assert re.search("^done   Evaluator .* blessed; not compared with the last blessed model, which", run.out, re.M)
     assert [path.name for path in sorted(narrower.serving.iterdir())] == ["1", "2"]

@@ -15,7 +15,18 @@ from tests.pipeline.cli.in_process import call
 from tests.pipeline.cli.trips import Trips, finish
 
 COMMANDS = {
-    "run": ["--features", "--set", "--data", "--output", "--tune", "--keep", "--no-cache", "--json", "--debug"],
+    "run": [
+        "--features",
+        "--set",
+        "--data",
+        "--output",
+        "--tune",
+        "--ablation",
+        "--keep",
+        "--no-cache",
+        "--json",
+        "--debug",
+    ],
     "validate": ["--features", "--set", "--json", "--debug"],
     "schema accept": ["--features", "--set", "--data", "--output", "--json", "--debug"],
     "predict": ["--json", "--features", "--output", "--version", "--debug"],
@@ -45,12 +56,27 @@ def test_help_of_a_command(command: str) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["run", "--colour"], ["run", "--keep", "0"], ["predict"], ["paint"], ["run", "--tune", "many"]],
+    [
+        ["run", "--colour"],
+        ["run", "--keep", "0"],
+        ["predict"],
+        ["paint"],
+        ["run", "--tune", "many"],
+        ["run", "--ablation", "1"],
+        ["run", "--ablation", "21"],
+    ],
 )
 def test_wrong_options(arguments: list[str]) -> None:
     run = call(*arguments)
     assert run.exit_code == 2
     assert "Error" in run.err
+
+
+def test_an_ablation_of_nothing(trips: Trips) -> None:
+    run = trips.call("run", "--ablation", "5")
+    assert run.exit_code == 3
+    assert run.err.startswith(f"error: {trips.features}: it has no live features, and --ablation shows what these add.")
+    assert not trips.output.exists()
 
 
 def test_validate(trips: Trips) -> None:

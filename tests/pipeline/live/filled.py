@@ -21,9 +21,10 @@ from tests.pipeline.live.rides import DECLARATION, Event, parsed
 _OWN = """\
     own_sum: {source: rides, key: [rider], aggregation: sum, value: amount, scale: 100, window: 1h,
       include_request: true}
+    own_area: {source: rides, key: [area], aggregation: count, window: 1h, include_request: true}
     own_count: {source: rides, key: [rider], aggregation: count, window: 1h, include_request: true}
 label:"""
-OWN = ("own_sum", "own_count")
+OWN = ("own_sum", "own_count", "own_area")
 
 
 def declare(directory: Path) -> Declaration:

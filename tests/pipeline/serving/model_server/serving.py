@@ -16,6 +16,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, predict
 
 from pipeline.serving.model_server.flags import Flags
 from pipeline.serving.model_server.server import ModelServer
+from pipeline.serving.model_server.tensors import Array
 
 
 def free_port() -> int:
@@ -72,6 +73,11 @@ def predict_request(model: str, signature: str = "", **inputs: Any) -> Any:
     for alias, value in inputs.items():
         request.inputs[alias].CopyFrom(tf.make_tensor_proto(np.asarray(value)))
     return request
+
+
+def floats(*values: float) -> Array:
+    """A vector of float32."""
+    return np.array(values, np.float32)
 
 
 def config(*models: str) -> str:

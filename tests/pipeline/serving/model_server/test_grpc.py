@@ -19,12 +19,16 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tests.pipeline.serving.model_server.serving import Client, predict_request, running
+from tests.pipeline.serving.model_server.serving import Client, floats, predict_request, running
 
-EXAMPLES = (
-    'input { example_list { examples { features { feature { key: "x" value { float_list { value: %s } } } } } } }'
-)
-TWO = EXAMPLES % 2
+
+def features(x: int) -> str:
+    """The fields of an Example."""
+    return f'features {{ feature {{ key: "x" value {{ float_list {{ value: {x} }} }} }} }}'
+
+
+TWO = f"input {{ example_list {{ examples {{ {features(2)} }} }} }}"
+BOTH = f"input {{ example_list {{ examples {{ {features(2)} }} examples {{ {features(3)} }} }} }}"
 LINEAR = 'model_spec { name: "linear" }'
 X = 'inputs { key: "x" value { dtype: DT_FLOAT tensor_shape { dim { size: 1 } } float_val: 2 } }'
 
@@ -58,7 +62,7 @@ def task(signature: str, method: str, model: str = "linear") -> str:
 
 @pytest.mark.parametrize("model", ["linear", "old_linear"])
 def test_predict(client: Client, model: str) -> None:
-    reply = client.predict(model, x=np.float32([2, 3]))
+    reply = client.predict(model, x=floats(2, 3))
     assert reply.outputs["y"].float_val[:] == [3.0, 3.5]
     assert not reply.outputs["y"].tensor_content
     assert text_format.MessageToString(reply.model_spec, as_one_line=True) == (
@@ -97,11 +101,12 @@ def test_classify_regress_and_both_at_once(client: Client, model: str) -> None:
     assert reply.results[1].model_spec.signature_name == "classify_x_to_y"
 
 
-@pytest.mark.parametrize(("own", "expected"), [("", 3.0), (EXAMPLES[EXAMPLES.index("features") : -8] % 4, 4.0)])
+@pytest.mark.parametrize(("own", "expected"), [("", 3.0), (features(4), 4.0)])
 def test_the_context_of_examples(client: Client, own: str, expected: float) -> None:
     """It holds for examples that do not say otherwise."""
-    context = EXAMPLES[EXAMPLES.index("features") : -8] % 2
-    text = f"input {{ example_list_with_context {{ context {{ {context} }} examples {{ {own} }} examples {{ }} }} }}"
+    text = (
+        f"input {{ example_list_with_context {{ context {{ {features(2)} }} examples {{ {own} }} examples {{ }} }} }}"
+    )
     reply = call(client, "Regress", spec('name: "linear" signature_name: "regress_x_to_y"') + text)
     assert [each.value for each in reply.result.regressions] == [expected, 3.0]
 
@@ -182,7 +187,7 @@ ERRORS = [
     ),
     (
         "Classify",
-        spec('name: "linear" signature_name: "one_row"') + TWO + TWO,
+        spec('name: "linear" signature_name: "one_row"') + BOTH,
         INVALID,
         "Expected scores output batch size of 2. Got: 1",
     ),
@@ -249,7 +254,8 @@ ERRORS = [
         "HandleReloadConfigRequest",
         "",
         INVALID,
-        "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently supported",
+        "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+        "supported",
     ),
 ]
 
@@ -265,7 +271,7 @@ def test_errors(client: Client, name: str, text: str, code: grpc.StatusCode, det
 
 def test_long_details_are_cut(client: Client) -> None:
     with pytest.raises(grpc.RpcError) as raised:
-        client.predict("kinds", "failing", x=np.float32([-1]))
+        client.predict("kinds", "failing", x=floats(-1))
     assert raised.value.code() is INVALID
     assert raised.value.details().endswith("xxx...TRUNCATED")
     assert len(raised.value.details()) == 1024 + len("...TRUNCATED")
@@ -282,18 +288,18 @@ def test_bytes_that_are_no_message(client: Client, method: str) -> None:
     with pytest.raises(grpc.RpcError) as raised:
         send(b"\xff\xff\xff", timeout=10)
     assert raised.value.code() is grpc.StatusCode.INTERNAL
-    assert client.predict("linear", x=np.float32([2])).outputs["y"].float_val[:] == [3.0]
+    assert client.predict("linear", x=floats(2)).outputs["y"].float_val[:] == [3.0]
 
 
 def test_a_client_that_gives_up_leaves_the_server_well(client: Client) -> None:
-    client.predict("kinds", "slow", turns=np.int32([1]))
-    request = predict_request("kinds", "slow", turns=np.int32([3000]))
+    client.predict("kinds", "slow", turns=np.array([1], np.int32))
+    request = predict_request("kinds", "slow", turns=np.array([3000], np.int32))
     with pytest.raises(grpc.RpcError) as raised:
         client.prediction.Predict(request, timeout=0.01)
     assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     for waiting in [client.prediction.Predict.future(request) for _ in range(30)]:
         waiting.cancel()
-    assert client.predict("linear", x=np.float32([2])).outputs["y"].float_val[:] == [3.0]
+    assert client.predict("linear", x=floats(2)).outputs["y"].float_val[:] == [3.0]
 
 
 def test_health(client: Client) -> None:
@@ -320,7 +326,7 @@ def test_the_socket(client: Client) -> None:
             predict_pb2.PredictRequest.SerializeToString,
             predict_pb2.PredictResponse.FromString,
         )
-        assert send(predict_request("linear", x=np.float32([2])), timeout=10).outputs["y"].float_val[:] == [3.0]
+        assert send(predict_request("linear", x=floats(2)), timeout=10).outputs["y"].float_val[:] == [3.0]
 
 
 def test_method_names_are_checked_and_replies_are_content_on_request(saved: Any) -> None:
@@ -331,7 +337,7 @@ def test_method_names_are_checked_and_replies_are_content_on_request(saved: Any)
         enable_signature_method_name_check=True,
         enable_serialization_as_tensor_content=True,
     ) as client:
-        assert np.frombuffer(client.predict("old", x=np.float32([2])).outputs["y"].tensor_content, np.float32) == [3]
+        assert np.frombuffer(client.predict("old", x=floats(2)).outputs["y"].tensor_content, np.float32) == [3]
         with pytest.raises(grpc.RpcError, match=r"method_name to be tensorflow/serving/classify\. Was: "):
             call(client, "Classify", spec('name: "old" signature_name: "regress_x_to_y"') + TWO)
         stub = health_pb2_grpc.HealthStub(client.channel)

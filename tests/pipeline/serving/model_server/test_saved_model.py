@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import config_pb2
 
 from pipeline.serving.model_server.saved_model import SavedModel
 from pipeline.serving.model_server.status import InvalidArgument, NotFound
-from tests.pipeline.serving.model_server.serving import Client
+from tests.pipeline.serving.model_server.serving import Client, floats
 
 CONFIG = config_pb2.ConfigProto()
 
@@ -106,6 +106,6 @@ def test_no_model_there(tmp_path: Path) -> None:
 
 
 def test_defaults_of_the_signature_fill_what_is_left_out(client: Client) -> None:
-    assert client.predict("kinds", "with_default", x=np.float32([1, 2])).outputs["sum"].float_val[:] == [11, 12]
-    given = client.predict("kinds", "with_default", x=np.float32([1, 2]), y=np.float32([0, 1]))
+    assert client.predict("kinds", "with_default", x=floats(1, 2)).outputs["sum"].float_val[:] == [11, 12]
+    given = client.predict("kinds", "with_default", x=floats(1, 2), y=floats(0, 1))
     assert given.outputs["sum"].float_val[:] == [1, 3]

@@ -62,5 +62,5 @@ def test_how_a_proto_is_read(text: str, expected: object) -> None:
     ],
 )
 def test_no_tensor(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="^INVALID_ARGUMENT: tensor parsing error: x$"):
+    with pytest.raises(InvalidArgument, match=r"^INVALID_ARGUMENT: tensor parsing error: x$"):
         to_array(text_format.Parse(text, tensor_pb2.TensorProto()), "x")
