@@ -1,7 +1,8 @@
 """Trains, evaluates and pushes a model whose features are the same in training and in serving.
 
 Exit codes: 0 done; 1 unexpected error; 2 wrong options; 3 declaration; 4 data or request; 5 anomalies in the data;
-6 model not blessed; 7 output cannot be written; 8 another run holds the output; 9 not found; 130 interrupted.
+6 model not blessed; 7 output cannot be written; 8 another run holds the output; 9 not found;
+10 store unavailable; 11 source unavailable; 130 interrupted.
 """
 
 import contextlib

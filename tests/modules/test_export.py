@@ -168,7 +168,10 @@ def test_the_signature_says_what_may_be_left_out(model_dir: Path, declaration: D
     saved.ParseFromString((model_dir / "saved_model.pb").read_bytes())
     signature = saved.meta_graphs[0].signature_def["serving_default"]
     optional = {name for name, column in declaration.features.items() if column.optional}
-    assert set(signature.defaults) == optional | {name + PRESENT_SUFFIX for name in optional}
+    presences = {name + PRESENT_SUFFIX for name in optional}
+    assert set(signature.defaults) == optional | presences | set(declaration.live_features)
+    assert len(declaration.features) == 22
+    assert len(declaration.live_features) == 8
     assert set(signature.inputs) == set(declaration.features) | set(signature.defaults)
     assert all(tf.make_ndarray(default).shape == (0,) for default in signature.defaults.values())
 

@@ -86,7 +86,7 @@ class Core:
                 model.name for model in self._config.model_config_list.config
             }
             for model in config.model_config_list.config:
-                if model.HasField("logging_config"):
+                if model.HasField("logging_config") and config != self._config:
                     _log.warning("model %s: logging_config is read and nothing is logged", model.name)
             self._config, self._labels = config, labels
             self._wake.set()
@@ -113,10 +113,13 @@ class Core:
             self._wake.clear()
             if self._stopped.is_set():
                 return
-            if configured or self._poll_s:
-                self._look()
-            for name in self.manager.models():
-                self.manager.settle(name)
+            try:
+                if configured or self._poll_s:
+                    self._look()
+                for name in self.manager.models():
+                    self.manager.settle(name)
+            except Exception:  # whatever a version did, the others are looked after
+                _log.exception("following the models' versions")
 
     def _look(self) -> None:
         models = {model.name: model for model in self._config.model_config_list.config}

@@ -37,7 +37,7 @@ def _fill_example(value: Any, example: tf.train.Example) -> None:
     if not isinstance(value, dict):
         raise InvalidArgument(f"Example must be JSON object but got JSON {type_name(value)}")
     for name, content in value.items():
-        feature = example.features.feature[name]
+        feature = example.features.feature[json_text.unicode(name)]
         for each in content if isinstance(content, list) else [content]:
             kind, element = _element(name, each)
             held = feature.WhichOneof("kind")

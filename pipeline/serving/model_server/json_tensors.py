@@ -22,6 +22,7 @@ class Format(enum.Enum):
     COLUMNAR = "inputs"
 
 
+_MOST_DIMENSIONS = 64  # numpy's
 _INT32 = (-(2**31), 2**31 - 1)
 _RANGES: dict[Any, tuple[int, int]] = {
     tf.int8: _INT32,  # what does not fit wraps, as upstream
@@ -147,6 +148,8 @@ class _Column:
 
     def array(self, shape: list[int]) -> Array:
         """What was taken in, in this shape."""
+        if len(shape) > _MOST_DIMENSIONS:
+            raise InvalidArgument(f"Encountered lists at level: {len(shape)} expected <= {_MOST_DIMENSIONS}")
         dtype = self._dtype.as_numpy_dtype
         if self._dtype in _RANGES and _RANGES[self._dtype] is _INT32:
             return np.array(self._values, np.int32).astype(dtype).reshape(shape)

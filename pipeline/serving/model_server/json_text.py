@@ -112,6 +112,15 @@ def to_bytes(text: str) -> bytes:
         raise InvalidArgument("JSON Parse error: The surrogate pair in string is invalid.") from None
 
 
+def unicode(text: str) -> str:
+    """The text, which must be UTF-8: a name in a message."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidArgument("JSON Parse error: Invalid encoding in string.") from None
+    return text
+
+
 def string(value: bytes) -> str:
     """A JSON string of the text; what is not UTF-8 goes through as it is."""
     return json.dumps(value.decode("utf-8", "surrogateescape"), ensure_ascii=False)
@@ -162,4 +171,4 @@ def lines(items: list[str], level: int) -> str:
 
 def error(message: str) -> bytes:
     """The body of a failed request."""
-    return members([("error", json.dumps(message, ensure_ascii=False))], 0).encode("utf-8", "surrogatepass")
+    return members([("error", json.dumps(message, ensure_ascii=False))], 0).encode("utf-8", "replace")

@@ -89,7 +89,8 @@ class Manager:
         finally:
             with self._changed:
                 held.uses -= 1
-                self._close_if_idle(held)
+                retired = self._take_if_retired(held)
+            self._close(held, retired)
 
     def _find(self, model: str, version: int | None) -> _Version:
         versions = self._models.get(model, {})
@@ -174,13 +175,14 @@ class Manager:
                 held = self._next(list(self._models.get(model, {}).values()))
                 if held is None:
                     return
-                if held.state is State.AVAILABLE:
-                    held.state = State.UNLOADING
-                    _log.info("unloading %s version %d", model, held.number)
-                    self._close_if_idle(held)
-                    continue
-                held.state = State.LOADING
-            self._try_to_load(model, held)
+                unload = held.state is State.AVAILABLE
+                held.state = State.UNLOADING if unload else State.LOADING
+                retired = self._take_if_retired(held)
+            if unload:
+                _log.info("unloading %s version %d", model, held.number)
+                self._close(held, retired)
+            else:
+                self._try_to_load(model, held)
 
     @staticmethod
     def _next(versions: list[_Version]) -> _Version | None:
@@ -218,19 +220,24 @@ class Manager:
                     held.state = State.END
             self._changed.notify_all()
 
-    def _close_if_idle(self, held: _Version) -> None:
-        if held.state is State.UNLOADING and not held.uses and held.servable is not None:
-            held.servable.model.close()
-            held.servable = None
-            held.state = State.END
-            self._changed.notify_all()
+    @staticmethod
+    def _take_if_retired(held: _Version) -> Servable | None:
+        """What is to be closed of a version that is going and that nobody uses. The caller holds the lock."""
+        if held.state is not State.UNLOADING or held.uses:
+            return None
+        retired, held.servable = held.servable, None
+        return retired
+
+    def _close(self, held: _Version, retired: Servable | None) -> None:
+        """Closes it, which takes time, and so without the lock."""
+        if retired is not None:
+            retired.model.close()
+            with self._changed:
+                held.state = State.END
+                self._changed.notify_all()
 
     def close(self) -> None:
         """Unloads everything as soon as nobody uses it."""
-        with self._changed:
-            for versions in self._models.values():
-                for held in versions.values():
-                    held.aspired = False
-                    if held.state is State.AVAILABLE:
-                        held.state = State.UNLOADING
-                        self._close_if_idle(held)
+        for model in self.models():
+            self.aspire(model, {})
+            self.settle(model)

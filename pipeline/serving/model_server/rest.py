@@ -29,6 +29,8 @@ from pipeline.serving.model_server.regress import regress
 from pipeline.serving.model_server.servable import DEFAULT_SIGNATURE
 from pipeline.serving.model_server.status import InvalidArgument, ServingError, as_serving_error
 
+_LONGEST_VERSION = len(str(2**63))
+_MOST_UNZIPPED = 100 * 2**20
 _PATH = re.compile(r"/v1/.*", re.IGNORECASE | re.DOTALL)
 _VERSION_OR_LABEL = r"(?:(?:/versions/(\d+))|(?:/labels/([^/:]+)))?"
 _INFERENCE = re.compile(rf"/v1/models/([^/:]+){_VERSION_OR_LABEL}:(classify|regress|predict)", re.IGNORECASE | re.ASCII)
@@ -149,9 +151,10 @@ class _Call:
         spec = model_pb2.ModelSpec(name=_unquoted(name or ""))
         self.model = spec.name
         if version is not None:
-            if int(version) >= 2**63:
+            number = version.lstrip("0") or "0"
+            if len(number) > _LONGEST_VERSION or int(number) >= 2**63:
                 raise InvalidArgument(f"Failed to convert version: {version} to numeric.")
-            spec.version.value = int(version)
+            spec.version.value = int(number)
         if label is not None:
             spec.version_label = _unquoted(label)
         if self._method == "GET":
@@ -161,7 +164,10 @@ class _Call:
         self.api = what
         if encoding.strip().lower() == b"gzip":
             body = _unzipped(body)
-        return _ANSWERS[what](self._core, spec, json_text.parse_object(body))
+        try:
+            return _ANSWERS[what](self._core, spec, json_text.parse_object(body))
+        except RecursionError:
+            raise InvalidArgument("JSON Parse error: nested too deep") from None
 
     def _describe(self, spec: Any, what: str | None) -> bytes:
         if not spec.name:
@@ -216,7 +222,7 @@ def _signature_name(document: dict[str, Any]) -> str:
             f"JSON Value: {json_text.shown(document)} not formatted correctly. "
             "'signature_name' key must be a string value."
         )
-    return name
+    return json_text.unicode(name)
 
 
 def _json(message: Any) -> str:
@@ -232,7 +238,13 @@ def _unquoted(text: str) -> str:
 
 
 def _unzipped(body: bytes) -> bytes:
+    unzip = zlib.decompressobj(wbits=31)
     try:
-        return zlib.decompress(body, wbits=31)
+        unzipped = unzip.decompress(body, _MOST_UNZIPPED)
     except zlib.error:
         raise InvalidArgument("JSON Parse error: the body is not gzip, as its Content-Encoding says") from None
+    if not unzip.eof:
+        raise InvalidArgument(
+            f"JSON Parse error: the gzip body is cut short, or holds more than {_MOST_UNZIPPED} bytes"
+        )
+    return unzipped

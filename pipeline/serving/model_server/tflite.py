@@ -96,10 +96,10 @@ def _from_metadata(content: bytes) -> dict[str, Any]:
         entry = model.Metadata(number)
         if entry.Name() == b"signature_defs_metadata":
             packed = model.Buffers(entry.Buffer()).DataAsNumpy().tobytes()
-            texts = flexbuffers.GetRoot(packed).AsMap
+            signatures = flexbuffers.GetRoot(packed).AsMap
             return {
-                str(key): meta_graph_pb2.SignatureDef.FromString(texts[str(key)].AsString.encode("latin-1"))
-                for key in texts.Keys
+                key.AsKey: meta_graph_pb2.SignatureDef.FromString(value.AsStringBytes)
+                for key, value in zip(signatures.Keys, signatures.Values, strict=True)
             }
     return {}
 

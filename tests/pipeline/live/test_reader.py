@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 from modules.kernel.take import Columns
+from modules.live import entities
 from modules.spec import Declaration, InputError, StoreUnavailable
+from pipeline.live.columns import included_columns
 from pipeline.live.place import Place
 from pipeline.live.reader import FeatureReader, LiveValue, Status
 from pipeline.live.watermark import HISTORY
@@ -277,3 +279,11 @@ def test_one_look_at_the_store_a_call(reader: FeatureReader, monkeypatch: pytest
     reader.read(asked(RIDES[:100]), np.full(100, END))
     assert len(looks) == 2
     assert looks[0] == 3  # two entities of rides, one of payments
+
+
+def test_a_feature_that_counts_the_request_itself_needs_a_column_to_count(declaration: Declaration) -> None:
+    assert {e.name: included_columns(e) for e in entities(declaration)} == {
+        "rides/rider": ["amount"],
+        "rides/area": ["area"],
+        "payments/area": [],
+    }

@@ -75,7 +75,7 @@ def old_linear(directory: Path) -> Path:
     with tf.Graph().as_default(), _V1.Session() as session:
         a = _V1.Variable(0.5, name="a", use_resource=False)
         b = _V1.Variable(2.0, name="b", use_resource=False)
-        serialized = _V1.placeholder(tf.string, name="tf_example")
+        serialized = _V1.placeholder(tf.string, [None], name="tf_example")
         parsed = _V1.parse_example(serialized, {"x": _V1.FixedLenFeature([1], tf.float32)})
         x = tf.identity(parsed["x"], name="x")
         y = tf.add(tf.multiply(a, x), b, name="y")

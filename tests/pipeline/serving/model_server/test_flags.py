@@ -27,7 +27,16 @@ def test_values(arguments: list[str], expected: dict[str, object]) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--port", "1"], ["-port=1"], ["port=1"], ["--no_such_flag=1"], ["--PORT=1"], ["--", "--port=1"], ["--port"]],
+    [
+        ["--port", "1"],
+        ["-port=1"],
+        ["---port=1"],
+        ["port=1"],
+        ["--no_such_flag=1"],
+        ["--PORT=1"],
+        ["--", "--port=1"],
+        ["--port"],
+    ],
 )
 def test_what_is_no_flag(arguments: list[str]) -> None:
     """The value after a blank is none, as upstream."""

@@ -8,7 +8,10 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from pipeline.serving.model_server import rest
 from tests.pipeline.serving.model_server.serving import Client
 
 LINEAR = "linear:predict"
@@ -146,6 +149,8 @@ ERRORS = [
         400,
         f"Failed to convert version: {2**64} to numeric.",
     ),
+    ("GET", f"models/linear/versions/{'9' * 5000}", "", 400, f"Failed to convert version: {'9' * 5000} to numeric."),
+    ("GET", f"models/linear/versions/{'0' * 50}9", "", 404, "Could not find version 9 of model linear"),
     ("GET", "models/no", "", 404, "Could not find any versions of model no"),
     ("GET", "models/no/metadata", "", 404, "Servable not found for request: Latest(no)"),
     (
@@ -427,6 +432,48 @@ def test_bad_http_and_clients_that_leave(client: Client, sent: bytes) -> None:
     with socket.create_connection(("127.0.0.1", client.flags.rest_api_port)) as connection:
         connection.sendall(sent)
     assert client.post(LINEAR, {"instances": [2]}) == (200, {"predictions": [3.0]})
+
+
+def test_a_gzipped_body_that_is_cut_or_explodes(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    body, headers = gzip.compress(b'{"instances": [2]}'), {"Content-Encoding": "gzip"}
+    assert client.http("POST", f"/v1/models/{LINEAR}", body[:-9], headers)[0] == 400
+    monkeypatch.setattr(rest, "_MOST_UNZIPPED", 1000)
+    status, _, reply = client.http("POST", f"/v1/models/{LINEAR}", gzip.compress(b" " * 2000), headers)
+    assert (status, json.loads(reply)["error"]) == (
+        400,
+        "JSON Parse error: the gzip body is cut short, or holds more than 1000 bytes",
+    )
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=3)
+NAMES = st.sampled_from(["x", "text", "pair", "b64", "inputs", "\ud800", "signature_name"])
+JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3))
+KEYS = st.sampled_from(["instances", "inputs", "examples", "context", "signature_name"])
+
+
+@pytest.mark.parametrize("path", [LINEAR, KINDS, "linear:regress", "linear:classify"])
+@given(st.dictionaries(KEYS, JSON) | st.fixed_dictionaries({"instances": st.lists(JSON, min_size=1, max_size=3)}))
+@example({"examples": [{"\ud800": 1}]})
+@example({"signature_name": "\udc80", "examples": [{}]})
+@settings(max_examples=50)
+def test_no_document_is_the_servers_fault(client: Client, path: str, document: Any) -> None:
+    status, _, reply = client.http("POST", f"/v1/models/{path}", json.dumps(document))
+    assert status in (200, 400, 501), reply
+    json.loads(reply)
+
+
+@pytest.mark.parametrize("depth", [64, 65, 200, 900, 930, 960, 990, 1100])
+@pytest.mark.parametrize("path", [LINEAR, "linear:regress"])
+def test_however_deep_a_document_is(client: Client, path: str, depth: int) -> None:
+    nested = "[" * depth + "1" + "]" * depth
+    for body in (
+        f'{{"inputs": {nested}}}',
+        f'{{"instances": {nested}}}',
+        f'{{"examples": [{{"x": {nested}}}]}}',
+        nested,
+    ):
+        status, _, reply = client.http("POST", f"/v1/models/{path}", body)
+        assert status in (200, 400), reply
 
 
 def test_one_connection_for_many_requests(client: Client) -> None:

@@ -6,10 +6,14 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
+from flatbuffers import flexbuffers
+from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.lite.python import schema_py_generated
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from pipeline.serving.model_server.flags import Flags
@@ -160,29 +164,51 @@ def test_tls(saved: Path, tmp_path: Path) -> None:
                         stub.Predict(request, timeout=10)
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_tflite(tmp_path: Path, saved: Path, named: bool) -> None:
-    """With signatures of its own and, as old ones are, without."""
+def with_metadata(content: bytes) -> bytes:
+    """The model with SignatureDefs beside it, whose tensors have the names that they had before the conversion."""
+    model = schema_py_generated.ModelT.InitFromPackedBuf(content)
+    inside = model.subgraphs[0]
+    signature = meta_graph_pb2.SignatureDef(method_name="tensorflow/serving/predict")
+    for infos, alias, index in (
+        (signature.inputs, "given", inside.inputs[0]),
+        (signature.outputs, "y", inside.outputs[0]),
+    ):
+        infos[alias].name = inside.tensors[index].name.decode().partition(":")[0]
+        inside.tensors[index].name = infos[alias].name
+        infos[alias].name += ":0"
+    packed = flexbuffers.Dumps({"serving_default": signature.SerializeToString().decode()})
+    entry = schema_py_generated.MetadataT()
+    entry.name, entry.buffer = "signature_defs_metadata", len(model.buffers)
+    model.metadata.append(entry)
+    model.buffers.append(schema_py_generated.BufferT())
+    model.buffers[-1].data = list(packed)
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+@pytest.mark.parametrize("form", ["signature", "metadata", "neither"])
+def test_tflite(tmp_path: Path, saved: Path, form: str) -> None:
+    """With signatures in either form and, as old ones are, with none."""
     module = Linear(0.5, 2.0)
-    function = module.predict.get_concrete_function()
-    signatures = {"serving_default": module.predict}
-    tf.saved_model.save(module, str(tmp_path / "saved"), signatures=signatures)
-    converter = (
-        tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
-        if named
-        else tf.lite.TFLiteConverter.from_concrete_functions([function])
-    )
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"serving_default": module.predict})
+    if form == "signature":
+        content = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved")).convert()
+    else:
+        function = module.predict.get_concrete_function()
+        content = tf.lite.TFLiteConverter.from_concrete_functions([function], module).convert()
     base = tmp_path / "base" / "1"
     shutil.copytree(saved / "kinds" / "123", base)
-    (base / "model.tflite").write_bytes(converter.convert())
+    (base / "model.tflite").write_bytes(with_metadata(content) if form == "metadata" else content)
     flags = {"model_name": "m", "model_base_path": str(tmp_path / "base"), "rest_api_port": 0}
+    alias = "given" if form == "metadata" else "x"
     with running(**flags, prefer_tflite_model=True) as client:
         for values in ([2.0], [2.0, 4.0, 6.0], [4.0]):
-            reply = client.predict("m", x=floats(*values))
+            reply = client.predict("m", "", **{alias: floats(*values)})
             (output,) = reply.outputs.values()
             assert output.float_val[:] == [value / 2 + 2 for value in values]
         with pytest.raises(grpc.RpcError, match=r"Expects arg\[0\] to be float but int64 is provided"):
-            client.predict("m", x=np.array([2], np.int64))
+            client.predict("m", "", **{alias: np.array([2], np.int64)})
 
 
 def test_arguments_of_the_channel(saved: Path) -> None:
