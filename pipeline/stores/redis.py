@@ -4,9 +4,10 @@ What outlives a crash of the server is up to its settings (`appendonly`, `append
 what the replica had. Rows and registers go back together then, to one earlier moment.
 """
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote
@@ -105,6 +106,7 @@ class RedisStore:
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),
         )
+        self._fetch = self._redis.register_script(_FETCH)  # known to the server by its hash, so not sent each time
 
     def read(self, rows: Sequence[RowKey]) -> list[Stored | None]:
         """See `OnlineStore`."""
@@ -142,8 +144,9 @@ class RedisStore:
 
     def fetch(self, rows: Sequence[RowKey]) -> Snapshot:
         """See `OnlineStore`. All of it is one script, and so of one moment."""
-        keys = (self._progress, *map(self._row, rows))
-        ((text, *found),) = self._send([("EVAL", _FETCH, len(keys), *keys)])
+        keys: list[str | bytes] = [self._progress, *map(self._row, rows)]
+        with self._told():
+            text, *found = self._fetch(keys=keys)
         words = text.decode().split()
         numbers = dict(zip(words[::2], words[1::2], strict=True))
         return Snapshot(
@@ -250,15 +253,20 @@ class RedisStore:
 
     def _send(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """The answers to some commands, which are sent in one go."""
-        try:
-            with self._redis.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                answers = pipeline.execute(raise_on_error=False)
+        with self._told(), self._redis.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*command)
+            answers = pipeline.execute(raise_on_error=False)
             for answer in answers:
                 if isinstance(answer, Exception):
                     raise answer
-            return answers
+        return answers
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Says what keeps the server from doing as it is told."""
+        try:
+            yield
         except redis.RedisError as error:
             if mend := _mend(error):
                 raise StoreUnavailable(f"{self._url}: {str(error).rstrip('.')}. {mend}") from None
