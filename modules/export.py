@@ -37,8 +37,12 @@ class ServingModel(tf.Module):
         loader = SavedModelLoader(str(Path(transform_graph, "transform_fn")))
         self._transform_graph = loader._imported  # what is saved must be held; the loader has no public name for it
         self._apply = loader.apply_transform_model
-        self._model = build_model(declaration, training, dtype="float64")
-        self._model.set_weights([weight.astype("float64") for weight in trained.get_weights()])
+        model = build_model(declaration, training, dtype="float64")
+        model.set_weights([weight.astype("float64") for weight in trained.get_weights()])
+        # The variables are held, and the Keras model is not: Keras would save copies of them in their place, which
+        # TensorFlow Serving's session then fills, while the graph reads variables that nothing has filled.
+        self._variables = [weight.value for weight in model.weights]
+        self._logit = lambda inputs: model(inputs)
 
     def transform(self, raw: Raw) -> dict[str, tf.Tensor]:
         """The model's inputs for raw features in the transform graph's form."""
@@ -47,7 +51,7 @@ class ServingModel(tf.Module):
 
     def score(self, raw: Raw) -> dict[str, tf.Tensor]:
         """The scores for raw features in the transform graph's form."""
-        logit = self._model(self.transform(raw))
+        logit = self._logit(self.transform(raw))
         return {"score": tf.cast(tf.sigmoid(logit)[:, 0], tf.float32)}
 
 

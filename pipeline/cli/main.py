@@ -17,7 +17,7 @@ from rich.console import Console
 
 from modules.paired import FEWEST_SEEDS, MOST_SEEDS
 from modules.spec import DeclarationError
-from pipeline.cli import live
+from pipeline.cli import live, model_server
 from pipeline.cli.backfill import backfill_command
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.features import features_app
@@ -46,6 +46,7 @@ schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help
 app.add_typer(schema_app, name="schema")
 app.command("backfill")(backfill_command)
 app.add_typer(live.app)
+app.add_typer(model_server.app)
 app.add_typer(features_app, name="features")
 app.command("replay")(replay_command)
 

@@ -186,3 +186,16 @@ def test_warm_up_requests_are_answered(model: Any, model_dir: Path) -> None:
         inputs |= {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
         sizes.add((request.model_spec.signature_name, len(signature(**inputs)["score"])))
     assert sizes == {(name, rows) for name in ("serving_default", "serving_examples") for rows in (1, 100)}
+
+
+def test_a_session_that_restores_the_variables_gives_the_same_bits(
+    model_dir: Path, declaration: Declaration, rows: dict[str, pa.Array], scores: np.ndarray
+) -> None:
+    """As TensorFlow Serving loads it, which knows no Python objects."""
+    serialized = examples(declaration, rows)[:100]
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.loader.load(session, ["serve"], str(model_dir))
+        signature = loaded.signature_def["serving_examples"]
+        fed = {signature.inputs["examples"].name: serialized}
+        found = session.run(signature.outputs["score"].name, fed)
+    assert same_bits(found, scores[:100])
