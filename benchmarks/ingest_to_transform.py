@@ -4,8 +4,8 @@
 
 The rows are the 15,002 trips, repeated with jittered values, made for this benchmark alone. Both sides read the same
 CSV file, on the same runner, each in a process of its own. The stock side runs the preprocessing_fn of the official
-Chicago taxi example, ours that of `schema/taxi` without its live features, which stock TFX does not have. Prints one Markdown table; CPU seconds of each component, imports left
-out.
+Chicago taxi example, ours that of `schema/taxi` without its live features, which stock TFX does not have. Prints one
+Markdown table; CPU seconds of each component, imports left out.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def write_rows(path: Path, rows: int) -> None:
             writer.write_table(part)
 
 
-class Enough(Exception):  # noqa: N818 (it is no error)
+class Enough(Exception):
     """Raised to end a run after Transform."""
 
 

@@ -87,7 +87,9 @@ def _transform(transform: Transform, values: tf.Tensor, seen: tf.Tensor, name: s
 def _scale(transform: Scale, values: tf.Tensor, seen: tf.Tensor, name: str) -> tf.Tensor:
     seen = tf.cast(seen, tf.float32)
     deviation = tf.sqrt(tft.var(seen))
-    scaled = (tf.cast(values, tf.float32) - tft.mean(seen)) / tf.where(deviation > 0, deviation, 1.0)
+    # A product, not a quotient: TensorFlow makes one of a division by a constant in some servers and not in others.
+    per_unit = 1.0 / tf.where(deviation > 0, deviation, 1.0)
+    scaled = (tf.cast(values, tf.float32) - tft.mean(seen)) * per_unit
     return tf.expand_dims(scaled, 1)
 
 

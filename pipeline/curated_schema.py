@@ -73,6 +73,11 @@ def without_live_features(schema: schema_pb2.Schema, declaration: Declaration) -
     return own
 
 
+def to_text(schema: schema_pb2.Schema) -> str:
+    """The schema in text format."""
+    return _HEADER + text_format.MessageToString(schema)
+
+
 def write_schema(schema: schema_pb2.Schema, path: Path) -> None:
     """Replaces the schema at `path` at once.
 
@@ -81,7 +86,7 @@ def write_schema(schema: schema_pb2.Schema, path: Path) -> None:
     """
     written = path.with_suffix(".tmp")
     try:
-        written.write_text(_HEADER + text_format.MessageToString(schema), encoding="utf-8")
+        written.write_text(to_text(schema), encoding="utf-8")
         written.replace(path)
     except OSError as error:
         written.unlink(missing_ok=True)

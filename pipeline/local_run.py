@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -92,9 +91,8 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
     from pipeline.report.report import write_report
     from pipeline.results import figures
 
-    schema = curated_schema.read_schema(settings.schema_file)  # says where it is wrong, and TFX does not
-    whole_schema = Path(tempfile.gettempdir(), "schema.pbtxt")
-    curated_schema.write_schema(curated_schema.with_live_features(schema, declaration), whole_schema)
+    schema = curated_schema.read_schema(settings.schema_file)
+    whole_schema = curated_schema.to_text(curated_schema.with_live_features(schema, declaration))
     run_id = _now()
     pipeline = training_pipeline(_inputs(settings, found, run_id, whole_schema), _place(settings))
     components, outputs = _execute(pipeline, run_id, progress)
@@ -143,7 +141,7 @@ def accept_schema(settings: RunSettings, progress: Progress) -> list[tuple[str, 
     before = curated_schema.read_schema(settings.schema_file)
     run_id = _now()
     _, outputs = _execute(
-        data_pipeline(_inputs(settings, found, run_id, settings.schema_file), _place(settings)), run_id, progress
+        data_pipeline(_inputs(settings, found, run_id, found.schema), _place(settings)), run_id, progress
     )
     after = curated_schema.accept(before, figures.statistics(outputs["StatisticsGen"]), settings.declaration)
     curated_schema.write_schema(after, settings.schema_file)
@@ -177,14 +175,13 @@ def _now() -> str:
     return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
 
 
-def _inputs(settings: RunSettings, found: _Found, run_id: str, schema_file: Path) -> PipelineInputs:
+def _inputs(settings: RunSettings, found: _Found, run_id: str, schema: str) -> PipelineInputs:
     from pipeline.orchestration.pipeline import PipelineInputs
 
     declaration = settings.declaration
     return PipelineInputs(
         declaration=declaration,
-        schema_file=schema_file.absolute(),
-        schema=found.schema,
+        schema=schema,
         files=found.files,
         events=found.events,
         content=found.content,

@@ -50,4 +50,6 @@ def test_the_installed_package_is_whole(sdist: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pipeline.cli.main", "validate", "--features", "site/schema/taxi/features.yaml"]
     env = os.environ | {"PYTHONPATH": str(target)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-    assert done.stdout == "site/schema/taxi/features.yaml: valid; 18 columns, 22 features, 8 of them live.\n", done.stderr
+    assert done.stdout == "site/schema/taxi/features.yaml: valid; 18 columns, 22 features, 8 of them live.\n", (
+        done.stderr
+    )

@@ -4,7 +4,6 @@ import dataclasses
 from pathlib import Path
 
 from tfx.components.schema_gen.component import SchemaGen
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.trainer.component import Trainer
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base.base_component import BaseComponent
@@ -19,6 +18,7 @@ from tfx.types.channel import Channel
 from modules.spec import TRAIN, VALIDATION, Declaration
 from pipeline.components.ablation import Ablation
 from pipeline.components.baseline import LastOtherBlessedModel
+from pipeline.components.curated_schema import CuratedSchema
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.example_gen import ExampleGen
 from pipeline.components.example_validator import ExampleValidator
@@ -39,10 +39,8 @@ class PipelineInputs:
     """What one pipeline is made of."""
 
     declaration: Declaration
-    schema_file: Path
-    """The curated schema."""
     schema: str
-    """What it says."""
+    """The curated schema, and what the declaration says of the live features; in text format."""
     files: list[InputFile]
     events: list[tuple[str, InputFile]]
     """The history of the live features' sources, each file with its source."""
@@ -93,8 +91,7 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
     example_gen, statistics_gen, schema_gen = describe_data(inputs)
     examples = example_gen.outputs["examples"]
 
-    curated = ImportSchemaGen(schema_file=str(inputs.schema_file)).with_id("CuratedSchema")
-    curated.spec.exec_properties["content"] = inputs.schema
+    curated = CuratedSchema(inputs.schema)
     schema = curated.outputs["schema"]
 
     example_validator = ExampleValidator(examples, statistics_gen.outputs["statistics"], schema)

@@ -121,7 +121,7 @@ def test_a_batch_of_numbers_alone_or_of_categories_alone(taxi_run: Path, tmp_pat
     declaration = taxi()
     columns = {name: column for name, column in declaration.columns.items() if name in features}
     sections = {name: getattr(declaration, name) for name in Declaration.model_fields}
-    declaration = Declaration.model_construct(**sections | {"columns": columns})
+    declaration = Declaration.model_construct(**sections | {"columns": columns, "live": None})
     files = fn_args(taxi_run, tmp_path).eval_files
     batches = list(read_batches(files, declaration, declaration.training, shuffled=False))
     assert {frozenset(batch) for batch, _ in batches} == {frozenset(features)}

@@ -21,7 +21,6 @@ def _record(name: str, seconds: float = 1.0, cached: bool = False) -> ComponentR
 def test_the_edges_are_those_of_the_pipeline(trials: int, seeds: int, tmp_path: Path) -> None:
     inputs = PipelineInputs(
         declaration=taxi(),
-        schema_file=tmp_path / "schema.pbtxt",
         schema="",
         files=[],
         events=[],
