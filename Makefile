@@ -9,7 +9,8 @@ run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
 
 test: .venv/.ready  ## all tests but those of the docs, which `make check` runs
-	$(UV) run --locked pytest -n auto --dist loadfile --ignore tests/docs $(ARGS)
+	$(UV) run --locked pytest -n auto --dist loadfile --ignore tests/docs --ignore tests/pipeline/cli $(ARGS)
+	$(UV) run --locked pytest -n auto --dist loadfile tests/pipeline/cli $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, layers, the lock, the generated files, the docs' snippets
 	$(UV) lock --check
