@@ -200,3 +200,8 @@ def needs(feature: Feature) -> list[tuple[Taking, Sequence[Part]]]:
         return [(feature.taking, PARTS[feature.aggregation])]
     assert feature.over is not None
     return [(taking, ("count",) if taking.value is None else ("sum",)) for taking in (feature.taking, feature.over)]
+
+
+def named_sources(entities: Sequence[Entity]) -> dict[str, Source]:
+    """The sources that features are computed from, by name."""
+    return {entity.source.name: entity.source for entity in entities}

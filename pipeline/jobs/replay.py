@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.dataset as ds
 from pydantic import ValidationError
 
-from modules.kernel.plan import Entity
+from modules.kernel.plan import Entity, named_sources
 from modules.live import entities
 from modules.spec import Declaration, InputError
 from modules.spec.duration import written
@@ -129,7 +129,7 @@ def _recorded(
     assert declaration.live is not None
     kinds = entities(declaration)
     found = {}
-    for source in {entity.source.name: entity.source for entity in kinds}.values():
+    for source in named_sources(kinds).values():
         own_times = source.ingest_time is not None
         try:
             options = RecordedOptions(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import apache_beam as beam
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from modules.kernel.plan import named_sources
 from modules.live import entities
 from modules.spec import Declaration, DeclarationError, InputError
 from pipeline.dead_letters import open_dead_letters
@@ -71,7 +72,7 @@ def sources_of(declaration: Declaration, urls: Mapping[str, str]) -> list[EventS
     if unknown := set(urls) - set(live.sources):
         raise DeclarationError(f"There is no source {', '.join(sorted(unknown))}; there is {', '.join(live.sources)}.")
     declared, found = entities(declaration), []
-    for read in {entity.source.name: entity.source for entity in declared}.values():
+    for read in named_sources(declared).values():
         url = urls.get(read.name, live.sources[read.name].stream)
         if url is None:
             raise DeclarationError(

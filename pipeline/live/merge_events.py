@@ -7,6 +7,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from modules.kernel.plan import named_sources
 from modules.live import entities
 from modules.spec import Declaration
 from pipeline.dead_letters import DeadLetter, Reason, open_dead_letters
@@ -36,7 +37,7 @@ class MergeEvents(beam.DoFn):
         self._store = self._place.open()
         self._dead_letters = open_dead_letters(self._dead_letters_url)
         self._entities = entities(self._declaration)
-        self._sources = {entity.source.name: entity.source for entity in self._entities}
+        self._sources = named_sources(self._entities)
         self._types = {
             name: event_columns(self._declaration, source, self._entities) for name, source in self._sources.items()
         }

@@ -9,8 +9,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, unquote
 
 from google.api_core.exceptions import AlreadyExists, BadRequest, GoogleAPIError, NotFound
@@ -31,7 +30,7 @@ from google.cloud.bigtable.data.row_filters import (
 
 from modules.spec.errors import StoreUnavailable
 from pipeline.stores import progress
-from pipeline.stores.store import Change, Register, RowKey, Snapshot, Stored, next_version
+from pipeline.stores.store import Change, OnlineStore, Register, RowKey, Snapshot, Stored, next_version
 
 TIMEOUT = 5.0
 """Seconds that one request may take."""
@@ -53,7 +52,7 @@ _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
 
-class BigtableStore:
+class BigtableStore(OnlineStore):
     """One namespace of a Bigtable table. The table and its families are made by the first method that writes.
 
     All keys of a namespace begin with its name. The key that is only its name holds registers, floors and marks; the
@@ -170,14 +169,6 @@ class BigtableStore:
         self._pool.shutdown()
         self._client.close()
         self._admin.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _key(self, row: RowKey) -> bytes:
         return self._home + f"{quote(row.entity, safe='')}/".encode() + row.key

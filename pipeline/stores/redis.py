@@ -8,8 +8,7 @@ import contextlib
 import dataclasses
 import logging
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 import redis
@@ -19,7 +18,7 @@ from redis.retry import Retry
 
 from modules.spec.errors import StoreUnavailable
 from pipeline.stores import progress
-from pipeline.stores.store import Change, Register, RowKey, Snapshot, Stored, next_version
+from pipeline.stores.store import Change, OnlineStore, Register, RowKey, Snapshot, Stored, next_version
 
 TIMEOUT = 2.0
 """Seconds for which the server may be silent."""
@@ -79,7 +78,7 @@ class Address:
         return f"redis{'s' if self.tls else ''}://{host}:{self.port}/{self.db}"
 
 
-class RedisStore:
+class RedisStore(OnlineStore):
     """One namespace of a Redis database. Reading and writing a bundle, and a reader's look, are one round trip each.
 
     A row is a hash; the keys of an entity's rows are in a sorted set by when they expire, and the namespace has a hash
@@ -208,14 +207,6 @@ class RedisStore:
     def close(self) -> None:
         """See `OnlineStore`."""
         self._redis.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _row(self, row: RowKey) -> bytes:
         return f"{self._prefix}row/{quote(row.entity, safe='')}/".encode() + row.key

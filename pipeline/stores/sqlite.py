@@ -6,13 +6,12 @@ import sqlite3
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote
 
 from modules.spec import InputError
 from modules.spec.errors import StoreUnavailable
-from pipeline.stores.store import Change, Register, RowKey, Snapshot, Stored, next_version
+from pipeline.stores.store import Change, OnlineStore, Register, RowKey, Snapshot, Stored, next_version
 
 TIMEOUT = 5.0
 """Seconds for which a method waits for other writers."""
@@ -106,7 +105,7 @@ FROM row LEFT JOIN older USING (id) WHERE scope IN (SELECT id FROM scope WHERE n
 """
 
 
-class SqliteStore:
+class SqliteStore(OnlineStore):
     """One namespace of a SQLite file.
 
     The file is made by the first method that writes; until then it reads as an empty one. It must be on a local disk.
@@ -216,14 +215,6 @@ class SqliteStore:
         """See `OnlineStore`."""
         while self._idle:
             self._idle.pop().close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _each(self, connection: sqlite3.Connection, query: str, rows: Sequence[RowKey]) -> list[Any]:
         namespace = self._namespace

@@ -15,6 +15,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from filelock import FileLock
 
+from tests.pipeline.stores.servers import free_port
+
 KAFKA = "3.9.1"
 _START_S = 60.0
 _EMULATOR = Path("/usr/lib/google-cloud-sdk/platform/pubsub-emulator/lib")
@@ -66,7 +68,7 @@ def pubsub_emulator() -> Iterator[Server]:
     jars = sorted(_EMULATOR.glob("cloud-pubsub-emulator-*-all.jar"))
     if not jars or shutil.which("java") is None:
         raise Unavailable("the Pub/Sub emulator needs java and google-cloud-cli-pubsub-emulator")
-    port = _free_port()
+    port = free_port()
     command = [*_JAVA, "-jar", str(jars[-1]), "--host=127.0.0.1", f"--port={port}"]
     with _running(command, port, _listens) as server:
         before = os.environ.get("PUBSUB_EMULATOR_HOST")
@@ -84,7 +86,7 @@ def pubsub_emulator() -> Iterator[Server]:
 def kafka_broker() -> Iterator[Server]:
     """A Kafka broker of one node (KRaft). Its topics outlive a crash, not the context."""
     jars = _kafka_jars()
-    port, controller = _free_port(), _free_port()
+    port, controller = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="twinbeam-kafka-") as directory:
         data = Path(directory, "data")
         data.mkdir()
@@ -140,12 +142,6 @@ def _kafka_jars() -> Path:
                     )
                 Path(directory, "jars").rename(jars)
     return jars
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _listens(address: str) -> bool:

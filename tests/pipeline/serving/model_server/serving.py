@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +16,7 @@ from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, predict
 from pipeline.serving.model_server.flags import Flags
 from pipeline.serving.model_server.server import ModelServer
 from pipeline.serving.model_server.tensors import Array
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return int(listening.getsockname()[1])
+from tests.pipeline.stores.servers import free_port
 
 
 class Client:

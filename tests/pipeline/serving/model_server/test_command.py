@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pipeline.serving.model_server.flags import Flags
 from tests.conftest import ROOT
-from tests.pipeline.serving.model_server.serving import Client, config, eventually, free_port, write
+from tests.pipeline.serving.model_server.serving import Client, config, eventually, write
+from tests.pipeline.stores.servers import free_port
 
 COMMAND = [sys.executable, "-m", "pipeline.cli.model_server"]
 ENV = os.environ | {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}

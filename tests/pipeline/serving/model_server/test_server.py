@@ -24,11 +24,11 @@ from tests.pipeline.serving.model_server.serving import (
     Client,
     config,
     floats,
-    free_port,
     predict_request,
     running,
     write,
 )
+from tests.pipeline.stores.servers import free_port
 
 
 @pytest.mark.parametrize(
