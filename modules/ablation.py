@@ -1,6 +1,7 @@
 """What the live features add: the model is trained with and without them, and both are judged on the eval split."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -41,7 +42,8 @@ def ablate(declaration: Declaration, training: Training, files: Mapping[str, lis
 
 def without_live(declaration: Declaration) -> Declaration:
     """The declaration without its live section. It is made anew, for a copy would keep what was derived before."""
-    return Declaration.model_validate_json(declaration.model_dump_json(exclude={"live"}))
+    left_out: dict[str, Any] = {"live": True, "evaluation": {"ablation_seeds"}}
+    return Declaration.model_validate_json(declaration.model_dump_json(exclude=left_out))
 
 
 def _read(files: list[str], declaration: Declaration, training: Training) -> _Rows:

@@ -1,4 +1,4 @@
-"""What is pushed: one SavedModel that holds the transform graph, the model, and three signatures over both.
+"""What is pushed: one SavedModel that holds the transform graph, the model, and signatures over both.
 
 - `serving_default`: raw features by name -> `score`. Each is of shape (batch,). An optional feature `x` has a second
   input, `x_present`, bool of shape (batch,), that marks it absent row by row; either may be left out. Without
@@ -6,6 +6,8 @@
   may be left out: then all rows have what an unknown key has.
 - `serving_examples`: serialized `tf.Example`s, shape (batch,) -> `score`.
 - `transform_features`: raw features by name, as in `serving_default` -> the model's inputs.
+- `features_fingerprint`: nothing -> `features_fingerprint`, a string of shape (): that of the live features that the
+  model was trained on (`Declaration.features_fingerprint`), so that whoever looks up others is refused.
 
 `score` is the probability of label 1: float32, shape (batch,).
 """
@@ -20,7 +22,7 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from modules.model import build_model
 from modules.raw_features import live_default, parse_spec, raw_dtype, to_sparse
-from modules.spec import PRESENT_SUFFIX, Declaration
+from modules.spec import FINGERPRINT_SIGNATURE, PRESENT_SUFFIX, Declaration
 from modules.spec.training import Training
 
 Raw = dict[str, tf.Tensor | tf.SparseTensor]
@@ -68,10 +70,15 @@ def save(model: ServingModel, declaration: Declaration, directory: str) -> None:
     def serving_examples(examples: tf.Tensor) -> dict[str, tf.Tensor]:
         return model.score(tf.io.parse_example(examples, parse_spec(declaration)))
 
+    @tf.function(input_signature=[], autograph=False)
+    def features_fingerprint() -> dict[str, tf.Tensor]:
+        return {FINGERPRINT_SIGNATURE: tf.constant(declaration.features_fingerprint)}
+
     signatures = {
         "serving_default": _by_name(serving_default, declaration),
         "serving_examples": serving_examples,
         "transform_features": _by_name(transform_features, declaration),
+        FINGERPRINT_SIGNATURE: features_fingerprint,
     }
     tf.saved_model.save(model, directory, signatures=signatures)
 

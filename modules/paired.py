@@ -11,9 +11,6 @@ _T = (
 )  # fmt: skip
 """Student's t: 95 % of its distribution lies within; by degrees of freedom, from 1."""
 
-FEWEST_SEEDS, MOST_SEEDS = 2, len(_T) + 1
-"""Of a single seed nobody can say how far another would be from it."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
@@ -49,7 +46,7 @@ def compare(pairs: Sequence[Pair]) -> tuple[Comparison, ...]:
     """One comparison a metric, in the order of the pairs' metrics.
 
     Args:
-      pairs: FEWEST_SEEDS to MOST_SEEDS of them.
+      pairs: 2 to 20 of them.
     """
     found = []
     for metric in pairs[0].with_it:

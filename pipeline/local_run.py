@@ -47,8 +47,6 @@ class RunSettings:
     trials: int
     keep: int
     cache: bool
-    seeds: int = 0
-    """Of the ablation; 0: none."""
 
 
 def unchanged(settings: RunSettings, run_digest: str) -> RunRecord | None:
@@ -113,7 +111,7 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
         live_features=len(declaration.live_features),
         events=read.events,
         not_counted=tuple(read.not_counted),
-        ablation=compare(figures.pairs(outputs["Ablation"])) if settings.seeds else (),
+        ablation=compare(figures.pairs(outputs["Ablation"])) if declaration.evaluation.ablation_seeds else (),
         metrics=figures.metrics(outputs["Evaluator"]),
         example=figures.example(outputs["ExampleGen"], declaration),
         seconds=time.monotonic() - started,
@@ -167,7 +165,7 @@ def _look(settings: RunSettings) -> _Found:
     content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
     sections = declaration.only("training", "tuning", "evaluation").model_dump_json()
-    whole = digest([sections, schema, content, code, str(settings.trials), str(settings.seeds)])
+    whole = digest([sections, schema, content, code, str(settings.trials)])
     return _Found(files, events, schema, content, code, whole)
 
 
@@ -187,7 +185,6 @@ def _inputs(settings: RunSettings, found: _Found, run_id: str, schema: str) -> P
         content=found.content,
         code=found.code,
         trials=settings.trials,
-        seeds=settings.seeds,
         serving_dir=settings.workspace.serving(declaration.dataset).absolute(),
         provenance={
             "run_id": run_id,

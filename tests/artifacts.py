@@ -10,9 +10,9 @@ from pipeline.ingest.examples import values_of
 from tests.conftest import ROOT
 
 
-def taxi() -> Declaration:
+def taxi(*overrides: str) -> Declaration:
     """The repository's own declaration."""
-    return load_declaration(ROOT / "schema" / "taxi" / "features.yaml")
+    return load_declaration(ROOT / "schema" / "taxi" / "features.yaml", overrides)
 
 
 def artifact(output: Path, component: str, name: str) -> Path:

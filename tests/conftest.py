@@ -44,7 +44,7 @@ def twinbeam(*arguments: str | Path, cwd: Path = ROOT, env: dict[str, str] | Non
 def taxi_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output directory of a run with the repository's own declaration. Look at it, and do not change it."""
     output = tmp_path_factory.mktemp("taxi") / "build"
-    run = twinbeam("run", "--ablation", "2", "--output", output, "--json")
+    run = twinbeam("run", "--set", "evaluation.ablation_seeds=2", "--output", output, "--json")
     assert run.exit_code == 0, run.err
     return output
 

@@ -2,7 +2,7 @@
 
 from modules.spec.columns import Column
 from modules.spec.condition import Condition
-from modules.spec.declaration import PRESENT_SUFFIX, ROW_ID, Declaration
+from modules.spec.declaration import FINGERPRINT_SIGNATURE, PRESENT_SUFFIX, ROW_ID, Declaration
 from modules.spec.duration import micros, written
 from modules.spec.errors import (
     AnomalyError,
@@ -18,6 +18,7 @@ from modules.spec.errors import (
 )
 from modules.spec.live import Live
 from modules.spec.live_feature import LiveFeature
+from modules.spec.serving import Serving
 from modules.spec.source import Source
 from modules.spec.split import EVAL, SPLITS, TRAIN, VALIDATION
 from modules.spec.taken import Taken
@@ -26,6 +27,7 @@ from modules.spec.yaml_file import load_declaration
 
 __all__ = [
     "EVAL",
+    "FINGERPRINT_SIGNATURE",
     "PRESENT_SUFFIX",
     "ROW_ID",
     "SPLITS",
@@ -43,6 +45,7 @@ __all__ = [
     "NotBlessedError",
     "NotFoundError",
     "OutputError",
+    "Serving",
     "Source",
     "SourceUnavailable",
     "StoreUnavailable",

@@ -13,6 +13,7 @@ from modules.spec.frozen import Frozen
 from modules.spec.label import Label
 from modules.spec.live import Live, check_name
 from modules.spec.live_feature import LiveFeature
+from modules.spec.serving import Serving
 from modules.spec.split import Split
 from modules.spec.training import Training, Tuning
 
@@ -21,6 +22,9 @@ ROW_ID = "row_id"
 
 PRESENT_SUFFIX = "_present"
 """`<feature>_present` is the signature input that marks an optional feature absent row by row."""
+
+FINGERPRINT_SIGNATURE = "features_fingerprint"
+"""The signature of an exported model that gives `Declaration.features_fingerprint`; also the name of its output."""
 
 
 class Declaration(Frozen):
@@ -47,6 +51,8 @@ class Declaration(Frozen):
     """What `--tune` tries."""
     evaluation: Evaluation
     """What a model must reach to be pushed."""
+    serving: Serving = Serving()
+    """What the gateway does when live features are old, or cannot be looked up."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -54,6 +60,9 @@ class Declaration(Frozen):
         self._check_label()
         self._check_live()
         self._check_names()
+        if self.evaluation.ablation_seeds and not self.live:
+            with within("evaluation"):
+                raise FieldError("0, because without live features there is nothing to leave out", "ablation_seeds")
         for what, name in [("split.key", self.split.key), *(("evaluation.slices", s) for s in self.evaluation.slices)]:
             if name is not None and (name not in self.columns or self.columns[name].role not in ("feature", "key")):
                 raise ValueError(f"for {what} a column with role: feature or key, not {name!r}")
@@ -157,7 +166,7 @@ class Declaration(Frozen):
         return next(iter(self._with_role("id")), None)
 
     def only(self, *sections: str) -> Self:
-        """A copy in which `data`, `spans`, `training`, `tuning` and `evaluation` hold nothing unless they are named.
+        """A copy in which `data`, `spans`, `training`, `tuning`, `evaluation` and `serving` hold nothing unless named.
 
         A component is given the sections that it reads, so that an edit of another does not run it again. Of `live`,
         unless it is named, only what makes the features of the examples is left (`Live.without_operation`).
@@ -168,6 +177,7 @@ class Declaration(Frozen):
             "training": Training(),
             "tuning": Tuning(),
             "evaluation": Evaluation(thresholds={"auc": Threshold(at_least=0.0)}),
+            "serving": Serving(),
             "live": self.live and self.live.without_operation(),
         }
         return self.model_copy(update={name: value for name, value in nothing.items() if name not in sections})

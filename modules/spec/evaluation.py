@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from modules.spec.frozen import Frozen
 
@@ -27,6 +27,10 @@ class Threshold(Frozen):
         return self
 
 
+FEWEST_SEEDS, MOST_SEEDS = 2, 20
+"""Of an ablation: of a single seed nobody can say how far another would be from it."""
+
+
 class Evaluation(Frozen):
     """How the model is judged on the eval split."""
 
@@ -34,6 +38,17 @@ class Evaluation(Frozen):
     """Columns whose values each get metrics of their own."""
     thresholds: dict[Metric, Threshold]
     """The bounds, by metric; a model is never pushed unjudged, so there is at least one."""
+
+    ablation_seeds: Annotated[int, Field(ge=0, le=MOST_SEEDS)] = 0
+    """With how many seeds, from `training.seed` on, the model is trained with and without its live features, to show
+    what these add: 2 to 20; 0: not at all."""
+
+    @field_validator("ablation_seeds")
+    @classmethod
+    def _of_some_seeds(cls, seeds: int) -> int:
+        if seeds and seeds < FEWEST_SEEDS:
+            raise ValueError(f"0, or {FEWEST_SEEDS} to {MOST_SEEDS}")
+        return seeds
 
     @model_validator(mode="after")
     def _judged(self) -> Self:

@@ -15,8 +15,6 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from modules.paired import FEWEST_SEEDS, MOST_SEEDS
-from modules.spec import DeclarationError
 from pipeline.cli import live, model_server
 from pipeline.cli.backfill import backfill_command
 from pipeline.cli.failures import Failures, ending
@@ -33,10 +31,13 @@ from pipeline.cli.options import (
     Set,
     load,
 )
+from pipeline.cli.predict import predict_command
 from pipeline.cli.progress import TerminalProgress
 from pipeline.cli.quiet import noise_to
 from pipeline.cli.replay import replay_command
+from pipeline.cli.serve import serve_command
 from pipeline.cli.summary import print_differences, print_summary
+from pipeline.cli.up import up_command
 from pipeline.local_run import RunSettings, accept_schema, run
 from pipeline.serving import versions
 from pipeline.workspace import Workspace
@@ -48,7 +49,10 @@ app.command("backfill")(backfill_command)
 app.add_typer(live.app)
 app.add_typer(model_server.app)
 app.add_typer(features_app, name="features")
+app.command("predict")(predict_command)
 app.command("replay")(replay_command)
+app.command("serve")(serve_command)
+app.command("up")(up_command)
 
 
 @contextlib.contextmanager
@@ -78,13 +82,6 @@ def _watched(settings: RunSettings, debug: bool, as_json: bool) -> Iterator[tupl
                     progress.close()
 
 
-def _seeds(given: int) -> int:
-    """Accepts the numbers of seeds that an ablation can be made of."""
-    if given and not FEWEST_SEEDS <= given <= MOST_SEEDS:
-        raise typer.BadParameter(f"{given} is neither 0 nor from {FEWEST_SEEDS} to {MOST_SEEDS}.")
-    return given
-
-
 @app.command("run")
 def run_command(
     features: Features = DEFAULT_FEATURES,
@@ -92,14 +89,6 @@ def run_command(
     overrides: Set = [],  # noqa: B006 (typer reads it)
     output: Output = DEFAULT_OUTPUT,
     tune: Annotated[int, typer.Option(help="Sets of hyperparameters to try; 0: none.", min=0)] = 0,
-    ablation: Annotated[
-        int,
-        typer.Option(
-            help="Seeds with which to train with and without live features; 0: none.",
-            metavar="SEEDS",
-            callback=_seeds,
-        ),
-    ] = 0,
     keep: Annotated[int, typer.Option(help="Versions, and runs' artifacts, to keep.", min=1)] = 3,
     cache: Annotated[bool, typer.Option(help="Reuses what has not changed.")] = True,
     as_json: AsJson = False,
@@ -108,14 +97,7 @@ def run_command(
     """Trains, evaluates and pushes a model: the whole pipeline, on this machine."""
     with ending(Failures(debug, as_json, output)):
         declaration = load(features, overrides, data)
-        if ablation and not declaration.live:
-            raise DeclarationError(
-                f"{features}: it has no live features, and --ablation shows what these add. Declare some in the "
-                "section live, or run without --ablation."
-            )
-    settings = RunSettings(
-        declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache, ablation
-    )
+    settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache)
     with _watched(settings, debug, as_json) as (console, progress):
         record, ran = run(settings, progress)
         progress.close()
@@ -167,29 +149,6 @@ def accept_command(
             _print_json(console, {"schema": str(settings.schema_file), "changes": rows})
         else:
             print_differences(console, changes, settings.schema_file)
-
-
-@app.command()
-def predict(
-    json_rows: Annotated[
-        str, typer.Option("--json", help="A JSON object of features by name, or an array.", metavar="JSON")
-    ],
-    features: Features = DEFAULT_FEATURES,
-    output: Output = DEFAULT_OUTPUT,
-    version: Annotated[int, typer.Option(help="The version to ask; 0: the newest.")] = 0,
-    debug: Debug = False,
-) -> None:
-    """Asks the pushed model, in this process; prints one JSON object."""
-    failures = Failures(debug, as_json=True, output=output)
-    with ending(failures):
-        base = Workspace(output).serving(load(features, [], "").dataset)
-        model = versions.one(base, version) if version else versions.newest(base)
-        with noise_to(Path("/dev/null")) as files:
-            out, err = (Console(file=file) for file in files)
-            with interrupt_ends(lambda: failures.show(KeyboardInterrupt(), out, err, None)):
-                from pipeline.serving.predict import predict as ask
-
-                _print_json(out, {"model": str(model), "score": ask(model, json_rows)})
 
 
 @app.command()

@@ -42,7 +42,7 @@ def print_summary(console: Console, record: RunRecord, workspace: Workspace, whe
     )
     console.print(table)
     if record.live_features:
-        found = phrase(record.ablation) if record.ablation else "--ablation 5 shows what they add"
+        found = phrase(record.ablation) if record.ablation else "--set evaluation.ablation_seeds=5 shows what they add"
         _line(console, f"live    {record.live_features} features; {found}")
     for each in record.not_counted:
         _line(console, f"warning: not counted: {each}")

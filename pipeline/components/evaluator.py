@@ -23,7 +23,7 @@ from tfx.types.system_executions import Evaluate
 from tfx.utils import path_utils
 
 from modules.spec import EVAL, ROW_ID, Declaration
-from pipeline.ingest.examples import values_of
+from pipeline.ingest.examples import example_types, read_examples, values_of
 from pipeline.serving.signature import ScoringModel, Signature
 
 SCORES_DIR = "scores"
@@ -95,7 +95,7 @@ class _Score(beam.DoFn):
     def process(self, path: str) -> Iterator[pa.RecordBatch]:
         writer = None
         try:
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=_BATCH_ROWS):
+            for batch in read_examples(path, list(example_types(self.declaration)), self.declaration, _BATCH_ROWS):
                 columns = self._columns(batch)
                 table = pa.RecordBatch.from_pydict(columns)
                 writer = writer or pq.ParquetWriter(Path(self.scores, Path(path).name), table.schema)

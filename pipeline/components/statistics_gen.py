@@ -41,7 +41,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             _ = (
                 pipeline
                 | "Files" >> beam.Create(files)
-                | "Read" >> beam.ParDo(ReadExamples(columns))
+                | "Read" >> beam.ParDo(ReadExamples(columns, declaration))
                 | "Describe" >> GenerateSlicedStatisticsImpl(tfdv.StatsOptions(), is_slicing_enabled=True)
                 | "Write" >> beam.Map(_write, statistics.uri)
             )

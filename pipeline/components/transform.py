@@ -67,12 +67,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             train = (
                 pipeline
                 | "TrainFiles" >> beam.Create([file for file in files if file[0] == TRAIN])
-                | "Read" >> beam.ParDo(ReadExamples(form.arrow_schema.names))
+                | "Read" >> beam.ParDo(ReadExamples(form.arrow_schema.names, declaration))
                 | "Rows" >> beam.Values().with_output_types(pa.RecordBatch)
             )
             graph = (train, form) | "Analyse" >> tft_beam.AnalyzeDataset(preprocess)
             _ = graph | "WriteGraph" >> tft_beam.WriteTransformFn(graph_uri)
-            transform = _TransformFile(form, [declaration.label.name, ROW_ID], transformed.uri)
+            transform = _TransformFile(form, declaration, transformed.uri)
             saved_model, _ = graph
             _ = (
                 pipeline
@@ -111,16 +111,16 @@ def _form(raw: schema_pb2.Schema, declaration: Declaration) -> TensorAdapterConf
 class _TransformFile(beam.DoFn):
     """Writes, for each file of examples, one of the same name with the model's inputs in the same rows."""
 
-    def __init__(self, form: TensorAdapterConfig, kept: list[str], directory: str) -> None:
+    def __init__(self, form: TensorAdapterConfig, declaration: Declaration, directory: str) -> None:
         """Constructs the DoFn.
 
         Args:
           form: Of the graph's inputs.
-          kept: The columns that are taken over as they are.
+          declaration: Its label is taken over as it is, and the row id.
           directory: Where to write.
         """
         self._form = form
-        self._kept = kept
+        self._declaration = declaration
         self._directory = directory
 
     def setup(self) -> None:
@@ -130,12 +130,12 @@ class _TransformFile(beam.DoFn):
     def process(self, element: tuple[str, str], saved_model: str) -> Iterator[None]:
         split, path = element
         apply = self._load(saved_model).apply_transform_model
-        names = self._form.arrow_schema.names
+        names, kept = self._form.arrow_schema.names, [self._declaration.label.name, ROW_ID]
         with ExampleFile(Path(self._directory, f"Split-{split}", Path(path).name)) as file:
-            for batch in read_examples(path, [*names, *self._kept]):
+            for batch in read_examples(path, [*names, *kept], self._declaration):
                 outputs = apply(self._adapter.ToBatchTensors(batch.select(names)))
                 columns = {name: as_lists(np.asarray(outputs[name])) for name in sorted(outputs)}
-                columns |= {name: batch.column(name) for name in self._kept}
+                columns |= {name: batch.column(name) for name in kept}
                 file.write(pa.RecordBatch.from_pydict(columns))
         yield from ()
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from modules.kernel.rounding import to_example
 from modules.spec import ROW_ID, Declaration
+from pipeline.ingest.fingerprint import check, stamped
 
 _BATCH_ROWS = 1 << 16
 
@@ -36,9 +37,14 @@ def example_types(declaration: Declaration) -> dict[str, pa.DataType]:
 
 
 def to_examples(columns: dict[str, pa.Array], declaration: Declaration) -> pa.RecordBatch:
-    """Conformed columns as a batch of examples; float64 is rounded once, to float32."""
+    """Conformed columns as a batch of examples; float64 is rounded once, to float32.
+
+    Its schema carries the fingerprint of the live features, and so does a file of it.
+    """
     types = example_types(declaration)
-    return pa.RecordBatch.from_arrays([_as_lists(columns[name], to) for name, to in types.items()], names=list(types))
+    arrays = [_as_lists(columns[name], to) for name, to in types.items()]
+    schema = pa.schema([(name, array.type) for name, array in zip(types, arrays, strict=True)])
+    return pa.RecordBatch.from_arrays(arrays, schema=stamped(schema, declaration))
 
 
 def _as_lists(values: pa.Array, to: pa.DataType) -> pa.Array:
@@ -110,20 +116,28 @@ def example_files(uri: str, splits: Iterable[str]) -> list[tuple[str, str]]:
     return [(split, str(path)) for split in splits for path in sorted(Path(uri, f"Split-{split}").glob("*.parquet"))]
 
 
-def read_examples(path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """The columns, in their order, of a file of examples, in batches of up to 65,536 rows."""
+def read_examples(
+    path: str, columns: list[str], declaration: Declaration, batch_rows: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The columns, in their order, of a file of examples, in batches of up to so many rows; None: 65,536.
+
+    Raises:
+      InputError: The examples were made with other live features than the declaration's.
+    """
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False):
+        check(path, file.schema_arrow, declaration)
+        for batch in file.iter_batches(batch_size=batch_rows or _BATCH_ROWS, columns=columns, use_threads=False):
             yield batch.select(columns)
 
 
 class ReadExamples(beam.DoFn):
     """(split, path) -> (split, batch of the columns) of each batch of the file."""
 
-    def __init__(self, columns: list[str]) -> None:
+    def __init__(self, columns: list[str], declaration: Declaration) -> None:
         self._columns = columns
+        self._declaration = declaration
 
     def process(self, element: tuple[str, str]) -> Iterator[tuple[str, pa.RecordBatch]]:
         split, path = element
-        for batch in read_examples(path, self._columns):
+        for batch in read_examples(path, self._columns, self._declaration):
             yield split, batch

@@ -15,9 +15,9 @@ from modules.kernel.plan import Entity
 from modules.live import entities
 from modules.spec import Declaration, DeclarationError, InputError, OutputError
 from pipeline.ingest.files import InputFile, find_files
+from pipeline.ingest.fingerprint import stamped
 from pipeline.ingest.problems import Problem, merge
 from pipeline.ingest.readers import read_batches
-from pipeline.live.fingerprint import stamped
 from pipeline.live.reader import FeatureReader, LiveValue, Status
 from pipeline.live.requests import as_written, conform_requests, with_path
 

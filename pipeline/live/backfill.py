@@ -28,11 +28,11 @@ from modules.kernel.window import slots_of
 from modules.live import entities
 from modules.spec import Declaration, InputError, Typed
 from pipeline.ingest.files import InputFile
+from pipeline.ingest.fingerprint import stamped
 from pipeline.ingest.problems import Problem, merge
 from pipeline.ingest.readers import read_batches
 from pipeline.live.account import Account, Rejection
 from pipeline.live.columns import event_columns, included_columns, merged_columns, request_columns
-from pipeline.live.fingerprint import stamped
 from pipeline.live.parse import parse
 from pipeline.live.pieces import Group, PieceWriter, read_pieces
 from pipeline.live.requests import as_written, canonical, conform_requests, with_path

@@ -1,6 +1,7 @@
 """Answers "the features of this key at this time" from an online store."""
 
 import enum
+import itertools
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -62,6 +63,18 @@ class LiveValue(NamedTuple):
     """bool: whether all events that count are merged, so that the value is that of a backfill."""
 
 
+class Look(NamedTuple):
+    """What was read for some requests, and how far the store was then."""
+
+    values: dict[str, LiveValue]
+    """By feature."""
+    watermarks: dict[str, int]
+    """By source, microseconds of ingest time: everything that was ingested before it is in the values; NEVER if
+    nothing is known."""
+    oldest: np.ndarray
+    """int64, shape (requests,): of a refused request the oldest time, in microseconds, that is answered."""
+
+
 class FeatureReader:
     """Reads live features; one multi-get a call.
 
@@ -81,7 +94,9 @@ class FeatureReader:
         self._names = [feature.name for _, feature in features]
         self._windows = Windows([feature.window for _, feature in features])
         self._whose = np.array([at for at, _ in features], np.intp)
+        self._sources = list(dict.fromkeys(plan.entity.source.name for plan in self._plans))
         sources = [self._plans[at].entity.source for at, _ in features]
+        self._entity_ticks = np.array([[plan.entity.source.tick] for plan in self._plans])
         self._ticks = np.array([[source.tick] for source in sources])
         self._latenesses = np.array([[source.lateness] for source in sources])
         needed = sorted({name for plan in self._plans for name in request_columns(plan.entity)})
@@ -109,7 +124,11 @@ class FeatureReader:
         self.close()
 
     def read(self, columns: Columns, times: np.ndarray) -> dict[str, LiveValue]:
-        """The live features of many requests, by name.
+        """The live features of many requests, by name; see `look`."""
+        return self.look(columns, times).values
+
+    def look(self, columns: Columns, times: np.ndarray) -> Look:
+        """The live features of many requests, and how far the store is.
 
         Args:
           columns: The columns of the keys, and those that features with `include_request` take in, others are left
@@ -132,7 +151,11 @@ class FeatureReader:
         return self._answer(keys, columns, times)
 
     def read_one(self, request: Mapping[str, Value | float | None], time: int) -> dict[str, LiveValue]:
-        """The live features of one request, by name: what `read` gives for it, sooner.
+        """The live features of one request, by name; see `look_one`."""
+        return self.look_one(request, time).values
+
+    def look_one(self, request: Mapping[str, Value | float | None], time: int) -> Look:
+        """What `look` gives for one request, sooner.
 
         Args:
           request: The values of those columns; others are left alone.
@@ -155,13 +178,22 @@ class FeatureReader:
                 columns[name] = pa.array([request[name]], canonical(self._types[name]))
         return self._answer(keys, columns, np.array([time], np.int64))
 
+    def watermarks(self) -> dict[str, int]:
+        """How far the store is, by source; see `Look`.
+
+        Raises:
+          StoreUnavailable: The store is down or too slow; nothing is tried again.
+        """
+        registers = self._store.registers()
+        return {name: source_watermark(name, registers) for name in self._sources}
+
     def _check_there(self, name: str, columns: Columns | Mapping[str, object]) -> None:
         if name not in columns:
             raise InputError(f"column {name} of requests is missing; needed are {', '.join(self._types)}.")
 
     def _answer(
         self, keys: Sequence[tuple[np.ndarray, list[bytes]]], columns: Columns, times: np.ndarray
-    ) -> dict[str, LiveValue]:
+    ) -> Look:
         for plan in self._plans:
             for name, rule, bad in unusable(plan.entity, columns, times) if plan.columns else ():
                 if bad.any():
@@ -169,22 +201,28 @@ class FeatureReader:
                     raise InputError(f"column {name} of a request: read {value!r}; accepted: {rule}.")
         places = [RowKey(plan.name, key) for plan, (_, mine) in zip(self._plans, keys, strict=True) for key in mine]
         snapshot = self._store.fetch(places)
+        watermarks = {name: source_watermark(name, snapshot.registers) for name in self._sources}
+        # What follows has the shape (entities, requests).
+        owners, rows = np.array([mine for mine, _ in keys]), iter(snapshot.rows)
+        slots, floors, known = slots_of(times, self._entity_ticks), np.empty_like(owners), np.empty(owners.shape, bool)
+        decoded = []
+        for at, (plan, (_, mine)) in enumerate(zip(self._plans, keys, strict=True)):
+            stored = [*itertools.islice(rows, len(mine)), None]  # the last is the row of -1
+            cells, marks, lowest = row.decode(plan.entity, stored)
+            decoded.append((cells, marks))
+            floors[at] = lowest.take(owners[at])
+            known[at] = np.array([parts is not None for parts in stored]).take(owners[at])
+        sources = [plan.entity.source for plan in self._plans]
+        floors = np.maximum(floors, [[snapshot.floors.get(source.name, NEVER)] for source in sources])
+        old = slots < floors
+        asked = np.where(old, -1, owners)
         answers: dict[str, Answer] = {}
-        known, refused, watermarks = [], [], []
-        first = 0
-        for plan, (owners, mine) in zip(self._plans, keys, strict=True):
-            stored = [*snapshot.rows[first : first + len(mine)], None]  # the last is the row of -1
-            first += len(mine)
-            source, slots = plan.entity.source, slots_of(times, plan.entity.source.tick)
-            cells, marks, floors = row.decode(plan.entity, stored)
-            old = slots < np.maximum(floors[owners], snapshot.floors.get(source.name, NEVER))
-            answers |= answer(plan.entity, cells, marks, Requests(np.where(old, -1, owners), slots, columns))
-            refused.append(old)
-            known.append(np.array([parts is not None for parts in stored])[owners])
-            watermark = source_watermark(source.name, snapshot.registers)
-            # What nobody's events can change is complete.
-            watermarks.append(np.where(owners < 0, _ALWAYS, watermark - source.slack))
-        return self._judged(answers, times, np.array(known), np.array(refused), np.array(watermarks))
+        for at, plan in enumerate(self._plans):
+            answers |= answer(plan.entity, *decoded[at], Requests(asked[at], slots[at], columns))
+        # What nobody's events can change is complete.
+        reached = np.where(owners < 0, _ALWAYS, [[watermarks[source.name] - source.slack] for source in sources])
+        oldest = np.where(old, floors * self._entity_ticks, NEVER).max(0)
+        return Look(self._judged(answers, times, known, old, reached), watermarks, oldest)
 
     def _judged(
         self, answers: dict[str, Answer], times: np.ndarray, known: np.ndarray, refused: np.ndarray, marks: np.ndarray
@@ -199,11 +237,11 @@ class FeatureReader:
           marks: int64, of the same shape: the watermark that counts for it, in microseconds.
         """
         whose = self._whose
-        old = refused[whose]
+        old = refused.take(whose, 0)
         empty = np.array([answers[name].empty for name in self._names], np.intp)
-        status = _STATUS[old.view(np.int8), empty, known[whose].view(np.int8)]
+        status = _STATUS[old.view(np.int8), empty, known.take(whose, 0).view(np.int8)]
         _, stops = self._windows.edges(slots_of(times, self._ticks))
-        whole = complete(stops, marks[whose], self._latenesses, self._ticks)
+        whole = complete(stops, marks.take(whose, 0), self._latenesses, self._ticks)
         whole &= ~old
         return {
             name: LiveValue(answers[name].values, status[number], whole[number])

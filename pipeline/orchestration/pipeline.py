@@ -50,8 +50,6 @@ class PipelineInputs:
     """A digest of the code: TFX's cache does not see behind the dotted names below."""
     trials: int
     """How many sets of hyperparameters the Tuner tries; 0: there is no Tuner."""
-    seeds: int
-    """With how many the Ablation trains the model with and without live features; 0: there is no Ablation."""
     serving_dir: Path
     """Where the model's versions are pushed."""
     provenance: dict[str, str]
@@ -113,7 +111,8 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
     )
 
     hyperparameters = tuner.outputs["best_hyperparameters"] if inputs.trials else None
-    ablation = Ablation(transform.outputs["transformed_examples"], hyperparameters, declaration, inputs.seeds)
+    seeds = declaration.evaluation.ablation_seeds
+    ablation = Ablation(transform.outputs["transformed_examples"], hyperparameters, declaration, seeds)
 
     trainer = Trainer(
         examples=transform.outputs["transformed_examples"],
@@ -136,7 +135,7 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
     pusher = Pusher(trainer.outputs["model"], evaluator.outputs["blessing"], inputs.serving_dir, inputs.provenance)
 
     components = [example_gen, statistics_gen, schema_gen, curated, example_validator, transform]
-    asked_for = [*([tuner] if inputs.trials else []), *([ablation] if inputs.seeds else [])]
+    asked_for = [*([tuner] if inputs.trials else []), *([ablation] if seeds else [])]
     return _pipeline(inputs, place, [*components, *asked_for, trainer, baseline, evaluator, pusher])
 
 

@@ -81,7 +81,8 @@ def _sentence(record: RunRecord) -> str:
     features = "1 live feature" if record.live_features == 1 else f"{record.live_features} live features"
     if not record.ablation:
         return (
-            f"The model has {features}. `--ablation 5` trains it with and without them, and shows here what they add."
+            f"The model has {features}. `evaluation.ablation_seeds: 5` trains it with and without them, and shows here "
+            "what they add."
         )
     seeds = record.ablation[0].seeds
     tried = f"The same model was trained with its {features} and without"

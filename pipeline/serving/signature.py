@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from modules.spec import PRESENT_SUFFIX
+from pipeline.serving.inputs import model_inputs
 
 
 class Signature:
@@ -51,17 +52,7 @@ class ScoringModel(Signature):
 
         Columns that the model does not know are left aside; an optional or a live feature may be left out.
         """
+        dtypes = {name: np.dtype(dtype.as_numpy_dtype) for name, dtype in self._inputs.items()}
         inputs = {name: tf.constant([], dtype) for name, dtype in self._inputs.items()}
-        for name, dtype in self.features.items():
-            if name in features:
-                values = features[name]
-                inputs[name] = _tensor(values, dtype)
-                if name in self.optional:
-                    inputs[name + PRESENT_SUFFIX] = tf.constant(values.is_valid().to_numpy(zero_copy_only=False))
+        inputs |= {name: tf.constant(values, self._inputs[name]) for name, values in model_inputs(features, dtypes).items()}
         return self._signature(**inputs)["score"]
-
-
-def _tensor(values: pa.Array, dtype: tf.DType) -> tf.Tensor:
-    if dtype == tf.string:
-        return tf.constant(pc.fill_null(pc.cast(values, pa.binary()), b"").to_pylist(), dtype)
-    return tf.constant(pc.fill_null(values, 0).to_numpy(zero_copy_only=False).astype(dtype.as_numpy_dtype, copy=False))

@@ -6,6 +6,7 @@ ordered in itself, and the end never comes.
 """
 
 import dataclasses
+import datetime
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from modules.spec import InputError, Typed
 from modules.spec.duration import Duration, micros
@@ -35,6 +36,14 @@ def _within_reach(duration: str) -> str:
 
 
 _Span = Annotated[Duration, AfterValidator(_within_reach)]
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
+
+def _instant(text: str) -> int:
+    time = datetime.datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise ValueError("an offset")
+    return (time - _EPOCH) // datetime.timedelta(microseconds=1)
 
 
 class RecordedOptions(Options):
@@ -50,6 +59,8 @@ class RecordedOptions(Options):
     """a whole number from 0, from which all chance comes"""
     speed: Annotated[float, Field(gt=0)] | None = None
     """a number above 0: seconds of ingest time per second; left out: as fast as can be"""
+    since: Annotated[int, BeforeValidator(_instant)] | None = None
+    """a time with an offset such as 2016-03-01T00:00:00Z: what was ingested before is left out; speed counts from it"""
     follow: bool = False
     """true or false: whether to wait for more files in a directory"""
 
@@ -98,11 +109,13 @@ class RecordedPartition(Partition):
         self._pause = _NEVER
         self._watermark = EARLIEST
         self._started: tuple[float, int] | None = None
+        self._clock_starts = source.options.since if position == 0 else None
         while position > self._before + len(self._order.item):
             if not self._read_next():
                 raise InputError(
                     f"{source.path}: holds {self._before + len(self._order.item):,} events, but {position:,} of source "
-                    f"{source.name} were read before: files are gone, or seed or duplicates are others. Put them back."
+                    f"{source.name} were read before: files are gone, or seed, duplicates or since are others. Put "
+                    "them back."
                 )
         self._cursor = position - self._before
 
@@ -155,6 +168,9 @@ class RecordedPartition(Partition):
         source = self._source
         follow = source.options.follow
         events = read_events(files, source.columns, source.time, source.ingest_time, follow)
+        if source.options.since is not None:
+            given = events.ingest >= source.options.since
+            events = dataclasses.replace(events, row=events.row[given], ingest=events.ingest[given])
         return events, giving_order(events.ingest, source.options.chance, after_last=0 if follow else 1)
 
     def _clock(self) -> int:
@@ -162,7 +178,8 @@ class RecordedPartition(Partition):
         if self._source.options.speed is None:
             return _NEVER
         if self._started is None:
-            self._started = time.monotonic(), int(self._order.due[self._cursor])
+            first = int(self._order.due[self._cursor]) if self._clock_starts is None else self._clock_starts
+            self._started = time.monotonic(), first
         began, first = self._started
         return first + int(min((time.monotonic() - began) * self._source.options.speed * 1_000_000, _NEVER / 2))
 

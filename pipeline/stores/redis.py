@@ -6,6 +6,7 @@ what the replica had. Rows and registers go back together then, to one earlier m
 
 import contextlib
 import dataclasses
+import hashlib
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,7 +14,8 @@ from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoPermissionError, OutOfMemoryError
+from redis.connection import Connection
+from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError
 from redis.retry import Retry
 
 from modules.spec.errors import StoreUnavailable
@@ -57,6 +59,8 @@ for _, key in ipairs(keys) do
 end
 return #keys
 """
+_FETCH_SHA = hashlib.sha1(_FETCH.encode(), usedforsecurity=False).hexdigest()
+"""By which the server knows it, so that it is not sent each time."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -105,7 +109,8 @@ class RedisStore(OnlineStore):
             socket_connect_timeout=TIMEOUT,
             retry=Retry(NoBackoff(), 0),
         )
-        self._fetch = self._redis.register_script(_FETCH)  # known to the server by its hash, so not sent each time
+        self._idle: list[Connection] = []
+        """Connections of `fetch`, which goes around the client: that takes as long as the server to answer."""
 
     def read(self, rows: Sequence[RowKey]) -> list[Stored | None]:
         """See `OnlineStore`."""
@@ -145,7 +150,7 @@ class RedisStore(OnlineStore):
         """See `OnlineStore`. All of it is one script, and so of one moment."""
         keys: list[str | bytes] = [self._progress, *map(self._row, rows)]
         with self._told():
-            text, *found = self._fetch(keys=keys)
+            text, *found = self._ask_soon(keys)
         words = text.decode().split()
         numbers = dict(zip(words[::2], words[1::2], strict=True))
         return Snapshot(
@@ -206,7 +211,26 @@ class RedisStore(OnlineStore):
 
     def close(self) -> None:
         """See `OnlineStore`."""
+        while self._idle:
+            self._redis.connection_pool.release(self._idle.pop())
         self._redis.close()
+
+    def _ask_soon(self, keys: Sequence[str | bytes]) -> list[Any]:
+        """What `_FETCH` gives, by a connection that no other thread has meanwhile."""
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._redis.connection_pool.get_connection()
+        try:
+            _renew_if_closed(connection)
+            try:
+                connection.send_command("EVALSHA", _FETCH_SHA, len(keys), *keys)
+                return connection.read_response()
+            except NoScriptError:
+                connection.send_command("EVAL", _FETCH, len(keys), *keys)  # the server knows it from now on
+                return connection.read_response()
+        finally:
+            self._idle.append(connection)
 
     def _row(self, row: RowKey) -> bytes:
         return f"{self._prefix}row/{quote(row.entity, safe='')}/".encode() + row.key
@@ -262,6 +286,16 @@ class RedisStore(OnlineStore):
             if mend := _mend(error):
                 raise StoreUnavailable(f"{self._url}: {str(error).rstrip('.')}. {mend}") from None
             raise
+
+
+def _renew_if_closed(connection: Connection) -> None:
+    """Lets a connection that the server has closed meanwhile connect again with the next command."""
+    try:
+        closed = connection.can_read()  # nothing was asked
+    except redis.ConnectionError:
+        closed = True
+    if closed:
+        connection.disconnect()
 
 
 def _mend(error: redis.RedisError) -> str:

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import prediction_log_pb2
 
-from modules.spec import EVAL, PRESENT_SUFFIX, ROW_ID, Declaration
+from modules.spec import EVAL, FINGERPRINT_SIGNATURE, PRESENT_SUFFIX, ROW_ID, Declaration
 from pipeline.serving.signature import ScoringModel
 from tests.artifacts import artifact, eval_columns, taxi
 
@@ -112,6 +112,12 @@ def test_transform_features_gives_the_bits_that_the_model_was_trained_on(
     assert found.keys() == declaration.features.keys()
     for name in declaration.features:
         assert found[name].numpy().tobytes() == kept[name].combine_chunks().flatten().to_numpy().tobytes(), name
+
+
+def test_the_model_says_on_which_live_features_it_was_trained(model: Any, declaration: Declaration) -> None:
+    found = model.signatures[FINGERPRINT_SIGNATURE]()[FINGERPRINT_SIGNATURE].numpy().decode()
+    assert found == declaration.features_fingerprint
+    assert len(found) == 64
 
 
 def test_an_optional_feature_can_be_left_out(model: Any, declaration: Declaration, rows: dict[str, pa.Array]) -> None:

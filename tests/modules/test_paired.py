@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from modules.paired import FEWEST_SEEDS, MOST_SEEDS, Pair, compare
+from modules.paired import Pair, compare
+from modules.spec.evaluation import FEWEST_SEEDS, MOST_SEEDS
 
 
 def pairs(*sides: tuple[float, float]) -> list[Pair]:

@@ -103,6 +103,13 @@ def test_sections_that_contradict_each_other_are_refused(tmp_path: Path, overrid
         ("columns.price=", "columns.price: read null; accepted: {type: VALUE, role: VALUE}."),
         ("label=bought", 'label: read "bought"; accepted: {name: VALUE}.'),
         ("split.by=random", "split.by: read \"random\"; accepted: 'time' or 'hash'."),
+        ("evaluation.ablation_seeds=1", "evaluation.ablation_seeds: read 1; accepted: 0, or 2 to 20."),
+        ("evaluation.ablation_seeds=21", "evaluation.ablation_seeds: read 21; accepted: less than or equal to 20."),
+        (
+            "evaluation.ablation_seeds=2",
+            "evaluation.ablation_seeds: read 2; accepted: 0, because without live features there is nothing to leave "
+            "out.",
+        ),
         ("split.validation=0", "split.validation: read 0; accepted: greater than 0."),
         ("split.eval=1", "split.eval: read 1; accepted: less than 1."),
         ("training.steps=0", "training.steps: read 0; accepted: greater than or equal to 1."),
@@ -206,6 +213,7 @@ SECTIONS = {
     "training": "training.steps=7",
     "tuning": "tuning.algorithm=bayesian",
     "evaluation": "evaluation.thresholds.auc.at_least=0.7",
+    "serving": "serving.when_stale=refuse",
 }
 
 

@@ -6,7 +6,7 @@ from modules.spec import DeclarationError, load_declaration
 from tests.conftest import ROOT
 from tests.modules.spec.shop import SHOP, load, refusal
 
-TOP = "dataset, data, spans, columns, live, label, split, training, tuning, evaluation"
+TOP = "dataset, data, spans, columns, live, label, split, training, tuning, evaluation, serving"
 
 
 def changed(old: str, new: str) -> str:
@@ -153,7 +153,7 @@ def test_numbers_may_be_written_with_an_exponent(tmp_path: Path, written: str, v
         (
             "evaluation: {",
             "evaluation: {slice: [], ",
-            "features.yaml:15: evaluation.slice: unknown field; accepted: slices, thresholds.",
+            "features.yaml:15: evaluation.slice: unknown field; accepted: slices, thresholds, ablation_seeds.",
         ),
         (
             "dataset: shop",

@@ -21,7 +21,6 @@ COMMANDS = {
         "--data",
         "--output",
         "--tune",
-        "--ablation",
         "--keep",
         "--no-cache",
         "--json",
@@ -62,21 +61,12 @@ def test_help_of_a_command(command: str) -> None:
         ["predict"],
         ["paint"],
         ["run", "--tune", "many"],
-        ["run", "--ablation", "1"],
-        ["run", "--ablation", "21"],
     ],
 )
 def test_wrong_options(arguments: list[str]) -> None:
     run = call(*arguments)
     assert run.exit_code == 2
     assert "Error" in run.err
-
-
-def test_an_ablation_of_nothing(trips: Trips) -> None:
-    run = trips.call("run", "--ablation", "5")
-    assert run.exit_code == 3
-    assert run.err.startswith(f"error: {trips.features}: it has no live features, and --ablation shows what these add.")
-    assert not trips.output.exists()
 
 
 def test_validate(trips: Trips) -> None:

@@ -25,7 +25,7 @@ def test_what_an_ablation_found_and_which_events_do_not_count() -> None:
 
 def test_without_an_ablation_how_to_get_one() -> None:
     text = printed(ablation=(), not_counted=())
-    assert "\nlive    2 features; --ablation 5 shows what they add\n" in text
+    assert "\nlive    2 features; --set evaluation.ablation_seeds=5 shows what they add\n" in text
     assert "warning" not in text
 
 

@@ -49,7 +49,7 @@ def test_a_split_alone_has_the_same_statistics(
         _ = (
             pipeline
             | beam.Create(example_files(str(directory / "examples"), [split]))
-            | beam.ParDo(ReadExamples(columns))
+            | beam.ParDo(ReadExamples(columns, declaration()))
             | beam.Values()
             | tfdv.GenerateStatistics()
             | tfdv.WriteStatisticsToBinaryFile(str(tmp_path / "alone"))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modules.spec import ROW_ID, Declaration
+from modules.spec import ROW_ID, Declaration, InputError
 from pipeline.ingest.examples import (
     ExampleFile,
     ExampleWriter,
@@ -140,9 +140,22 @@ def test_batches_have_the_columns_that_are_asked_for_in_that_order(tmp_path: Pat
     path = tmp_path / "examples.parquet"
     with ExampleFile(path) as file:
         file.write(to_examples(columns_of(rows), DECLARATION))
-    [batch] = read_examples(str(path), ["y", "count"])
+    [batch] = read_examples(str(path), ["y", "count"], DECLARATION)
     assert batch.schema.names == ["y", "count"]
     assert values_of(batch, "count").to_pylist() == [0, 1, 2, 3]
+
+
+def test_examples_with_other_live_features_are_refused(tmp_path: Path) -> None:
+    batch = to_examples(columns_of([]), DECLARATION)
+    theirs, nobodys = tmp_path / "theirs.parquet", tmp_path / "nobodys.parquet"
+    with ExampleFile(theirs) as file:
+        file.write(batch.replace_schema_metadata({"twinbeam.features": "f" * 64}))
+    with ExampleFile(nobodys) as file:
+        file.write(batch.replace_schema_metadata(None))
+    with pytest.raises(InputError, match=r"theirs.parquet: its live features have the fingerprint ffffffffffff, those "):
+        next(read_examples(str(theirs), ["y"], DECLARATION))
+    with pytest.raises(InputError, match=r"nobodys.parquet: holds no fingerprint of live features"):
+        next(read_examples(str(nobodys), ["y"], DECLARATION))
 
 
 @pytest.mark.parametrize("width", [0, 1, 3])

@@ -11,9 +11,9 @@ import pytest
 
 from modules.live import entities
 from modules.spec import InputError
+from pipeline.ingest.fingerprint import check
 from pipeline.jobs.backfill import backfill
 from pipeline.live import backfill as transform
-from pipeline.live.fingerprint import check
 from tests.pipeline.jobs.rides import HOURS, START, declare, make, read, values, write
 
 SUFFIXES = ("csv", "parquet", "jsonl")

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from modules.spec import ROW_ID, Declaration, DeclarationError, InputError, OutputError, StoreUnavailable
+from pipeline.ingest.fingerprint import check
 from pipeline.jobs.read import read
-from pipeline.live.fingerprint import check
 from pipeline.live.place import Place
 from pipeline.live.reader import FeatureReader, Status
 from tests.pipeline.cli.in_process import call

@@ -20,14 +20,13 @@ def _record(name: str, seconds: float = 1.0, cached: bool = False) -> ComponentR
 @pytest.mark.parametrize("trials", [0, 3])
 def test_the_edges_are_those_of_the_pipeline(trials: int, seeds: int, tmp_path: Path) -> None:
     inputs = PipelineInputs(
-        declaration=taxi(),
+        declaration=taxi(f"evaluation.ablation_seeds={seeds}"),
         schema="",
         files=[],
         events=[],
         content="",
         code="",
         trials=trials,
-        seeds=seeds,
         serving_dir=tmp_path / "serving",
         provenance={},
     )

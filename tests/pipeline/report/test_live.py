@@ -38,7 +38,7 @@ def test_without_live_features_there_is_nothing_to_say() -> None:
 def test_without_an_ablation_how_to_get_one() -> None:
     found = live(record([]), [])
     assert found
-    assert "2 live features. `--ablation 5` trains it with and without them" in found.sentence
+    assert "2 live features. `evaluation.ablation_seeds: 5` trains it with and without them" in found.sentence
     assert (found.rows, found.plots) == ((), ())
 
 

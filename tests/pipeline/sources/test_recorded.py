@@ -385,6 +385,56 @@ def test_a_poll_that_waits_for_the_clock_is_short(tmp_path: Path) -> None:
     assert 0 <= batch.watermark < 2 * S
 
 
+# Starting at a time.
+
+SINCE = "since=1970-01-01T00:00:20Z"
+
+
+def test_events_before_a_time_are_left_out_and_not_counted(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "f.csv", [(0, 50 * S, 19 * S), (1, 0, 20 * S), (2, 19 * S, ""), (3, 20 * S, ""), (4, 60 * S, 60 * S)]
+    )
+    batches = drained(opened(path, SINCE), 1)
+    assert ids(batches) == [1, 3, 4]
+    assert [batch.position for batch in batches] == [1, 2, 3]
+    assert batches[0].watermark == 20 * S
+    assert ids(drained(opened(path, SINCE, position=1))) == [3, 4]
+    assert opened(path, "since=1970-01-01T00:01:01Z").poll(10) is None
+    assert ids(drained(opened(path, "since=1970-01-01T01:00:20%2B01:00"))) == [1, 3, 4]
+
+
+def test_what_is_broken_is_left_out_like_its_neighbours(tmp_path: Path) -> None:
+    (tmp_path / "f.csv").write_text("id,at,logged\n1,1,1\nbroken\n2,30000000,\nlate\n")
+    batches = drained(opened(tmp_path, SINCE), 1)
+    assert [ids([batch]) or batch.broken[0].payload for batch in batches] == [[2], b"late"]
+
+
+@settings(max_examples=40)
+@given(TIMES, OPTIONS, st.integers(1, 10))
+def test_what_is_left_out_is_what_a_recording_without_it_would_be(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], options: dict[str, Any], size: int
+) -> None:
+    directory = tmp_path_factory.mktemp("events")
+    some = opened(recording(directory, times), f"{query(options)}&{SINCE}")
+    (directory / "less").mkdir()
+    rows = [(index, at * S, at * S) for index, at in enumerate(times) if at >= 20]
+    batches, less = (
+        drained(each, size) for each in (some, opened(written(directory / "less" / "f.csv", rows), query(options)))
+    )
+    assert ids(batches) == ids(less)
+    assert ingests(batches) == ingests(less)
+    assert [batch.watermark for batch in batches] == [batch.watermark for batch in less]
+
+
+def test_the_clock_starts_at_the_time_and_after_a_restart_at_the_next_event(tmp_path: Path, clock: list[float]) -> None:
+    path = recording(tmp_path, [5, 25, 40])
+    for position, expected in [(0, [(0.5, 1), (2.0, 2)]), (1, [(0.0, 2)])]:
+        partition, began, seen = opened(path, f"{SINCE}&speed=10", position), clock[0], []
+        while (batch := partition.poll(10)) is not None:
+            seen += [(round(clock[0] - began, 1), event) for event in ids([batch])]
+        assert seen == expected
+
+
 # Following a directory.
 
 
@@ -445,7 +495,10 @@ def test_only_a_directory_can_grow(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("shufle=1s", "the option 'shufle' is not known; accepted: shuffle, duplicates, delay, seed, speed, follow."),
+        (
+            "shufle=1s",
+            "the option 'shufle' is not known; accepted: shuffle, duplicates, delay, seed, speed, since, follow.",
+        ),
         ("shuffle=5", "the option shuffle: read '5'; accepted: a duration such as 5m, at most 10000d: the furthest"),
         ("delay=10001d", "the option delay: read '10001d'; accepted: a duration such as 10m, at most 10000d: the most"),
         ("duplicates=2", "the option duplicates: read '2'; accepted: a number from 0 to 1: the share of events that"),
@@ -453,6 +506,9 @@ def test_only_a_directory_can_grow(tmp_path: Path) -> None:
         ("speed=0", "the option speed: read '0'; accepted: a number above 0: seconds of ingest time per second"),
         ("speed=", "the option speed: read ''; accepted: a number above 0"),
         ("seed=1.5", "the option seed: read '1.5'; accepted: a whole number from 0"),
+        ("since=yesterday", "the option since: read 'yesterday'; accepted: a time with an offset such as 2016-03-01T"),
+        ("since=2016-03-01", "the option since: read '2016-03-01'; accepted: a time with an offset"),
+        ("since=1456790400", "the option since: read '1456790400'; accepted: a time with an offset"),
         ("follow=perhaps", "the option follow: read 'perhaps'; accepted: true or false"),
         ("seed=1&seed=1", "the option seed is there twice. Leave one."),
         ("seed", "the option seed: read ''; accepted: a whole number"),

@@ -87,6 +87,16 @@ def test_a_killed_server_is_unavailable_until_it_is_started_again(kind: str) -> 
         assert store.fetch([row("a")]).rows == [(b"after", b"")]
 
 
+def test_a_reader_does_not_notice_that_redis_was_started_again() -> None:
+    """It has closed the reader's connection, and knows no script."""
+    with redis_server() as server, open_store(f"redis://127.0.0.1:{server.port}/0", "n") as store:
+        store.write([change(row("a"), recent=b"before")])
+        assert store.fetch([row("a")]).rows == [(b"before", b"")]
+        server.kill()
+        server.start()
+        assert store.fetch([row("a")]).rows == [None]
+
+
 @pytest.mark.parametrize("kind", ["redis", "bigtable"])
 def test_a_server_that_says_nothing_is_waited_for_as_long_as_set(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis, "TIMEOUT", 0.1)

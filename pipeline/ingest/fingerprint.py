@@ -23,11 +23,11 @@ def check(path: str, schema: pa.Schema, declaration: Declaration) -> None:
     Raises:
       InputError: The file has no fingerprint, or another.
     """
-    found = (schema.metadata or {}).get(_KEY, b"").decode()
-    if not found:
-        raise InputError(f"{path}: holds no fingerprint of live features. Write it with `twinbeam backfill`.")
-    if found != declaration.features_fingerprint:
+    found, declared = (schema.metadata or {}).get(_KEY), declaration.features_fingerprint
+    if found is None:
+        raise InputError(f"{path}: holds no fingerprint of live features. Write it again with this release.")
+    if found.decode() != declared:
         raise InputError(
-            f"{path}: its live features have the fingerprint {found[:12]}, and those declared have "
-            f"{declaration.features_fingerprint[:12]}. Run `twinbeam backfill` again with this declaration."
+            f"{path}: its live features have the fingerprint {found.decode()[:12] or '(none)'}, those of the "
+            f"declaration {declared[:12] or '(none)'}. Write it again with this declaration."
         )

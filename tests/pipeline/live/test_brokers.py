@@ -1,4 +1,4 @@
-"""The job behind the Pub/Sub emulator: killed, drained, two at once."""
+"""The job behind a broker: killed, drained, two at once."""
 
 import contextlib
 import random
@@ -14,7 +14,7 @@ from pipeline.dead_letters import LetterDirectory
 from pipeline.live.place import Place
 from tests.pipeline.live.lives import Life, living
 from tests.pipeline.live.rides import BROKEN, SECOND, Event, Rows, declare, merged, rides
-from tests.pipeline.sources.feeds import PubSubFeed
+from tests.pipeline.sources.feeds import Feed, KafkaFeed, PubSubFeed
 from tests.pipeline.sources.servers import Server
 
 _LONG_S = 90.0
@@ -29,16 +29,15 @@ def declaration(tmp_path: Path) -> Declaration:
 _SLACK = ("live.sources.rides.slack=2m", "live.sources.rides.lateness=10m", "live.sources.payments.slack=2m")
 
 
-def fed(server: Server, count: int) -> tuple[PubSubFeed, list[Event]]:
-    """A subscription with rides of just now, and one message that is none."""
-    feed = PubSubFeed(server, "?lease=10s")
+def fed(feed: Feed, count: int) -> list[Event]:
+    """Rides of just now, and one message that is none."""
     now = int(time.time()) * SECOND
     events = rides(count, begin=now - 120 * SECOND, apart=60 * SECOND // count)
     feed.feed(events, [BROKEN])
-    return feed, events
+    return events
 
 
-def arguments(directory: Path, place: Place, feed: PubSubFeed, idle: PubSubFeed) -> list[str]:
+def arguments(directory: Path, place: Place, feed: Feed, idle: Feed) -> list[str]:
     return [
         "stream", f"--features={directory}/features.yaml", *(f"--set={override}" for override in _SLACK),
         f"--store={place.url}", f"--dead-letters={directory}/dead", "--batch-events=100",
@@ -69,11 +68,28 @@ def left(feed: PubSubFeed) -> int:
         return len(pulled.received_messages)
 
 
+def pubsub_feeds(request: pytest.FixtureRequest) -> tuple[Feed, Feed]:
+    server = request.getfixturevalue("pubsub_server")
+    return PubSubFeed(server, "?lease=10s"), PubSubFeed(server)
+
+
+def kafka_feeds(request: pytest.FixtureRequest) -> tuple[Feed, Feed]:
+    server = request.getfixturevalue("kafka_server")
+    return KafkaFeed(server, partitions=3), KafkaFeed(server)
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("feeds", [pubsub_feeds, kafka_feeds])
 def test_killed_many_times_then_drained(
-    tmp_path: Path, declaration: Declaration, here: Place, wanted: Place, pubsub_server: Server
+    tmp_path: Path,
+    declaration: Declaration,
+    here: Place,
+    wanted: Place,
+    feeds: Callable[[pytest.FixtureRequest], tuple[Feed, Feed]],
+    request: pytest.FixtureRequest,
 ) -> None:
-    (feed, events), idle = fed(pubsub_server, 1_500), PubSubFeed(pubsub_server)
+    feed, idle = feeds(request)
+    events = fed(feed, 1_500)
     merged(declaration, {"rides": events}, wanted)
     chance, log, kills = random.Random(2), tmp_path / "log", 0
     for _ in range(6):
@@ -91,7 +107,8 @@ def test_killed_many_times_then_drained(
 def test_two_jobs_drained_in_the_middle_have_acknowledged_what_they_wrote_and_nothing_else(
     tmp_path: Path, declaration: Declaration, here: Place, wanted: Place, pubsub_server: Server
 ) -> None:
-    (feed, events), idle = fed(pubsub_server, 3_000), PubSubFeed(pubsub_server)
+    feed, idle = PubSubFeed(pubsub_server, "?lease=10s"), PubSubFeed(pubsub_server)
+    events = fed(feed, 3_000)
     merged(declaration, {"rides": events}, wanted)
     log = tmp_path / "log"
     command = arguments(tmp_path, here, feed, idle)

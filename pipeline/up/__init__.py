@@ -1,0 +1,1 @@
+"""Everything that serves, started on one machine."""
