@@ -79,6 +79,7 @@ def stream_command(
     metrics_port: Annotated[
         int, typer.Option(help="Port for Prometheus on /metrics, and readiness on /ready; 0: none.", min=0, max=65535)
     ] = 0,
+    metrics_host: Annotated[str, typer.Option(help="The address that this port is on.")] = "127.0.0.1",
     debug: Debug = False,
 ) -> None:
     """Keeps the online store fresh from the streams, until they end or SIGTERM drains it."""
@@ -91,9 +92,9 @@ def stream_command(
         from pipeline.live.place import Place
 
         opened = sources_of(declaration, _one_each(declaration, sources, "--source"))
-        with metrics_server(metrics_port) as port:
+        with metrics_server(metrics_port, metrics_host) as port:
             if port:
-                typer.echo(f"metrics on http://127.0.0.1:{port}/metrics", err=True)
+                typer.echo(f"metrics on http://{metrics_host}:{port}/metrics", err=True)
             place = Place(store, declaration.features_fingerprint)
             counts = stream(declaration, opened, place, dead_letters, batch_events, drain_on_signals=True)
         typer.echo(json.dumps(dataclasses.asdict(counts)))

@@ -23,17 +23,18 @@ class _Quiet(WSGIRequestHandler):
 
 
 @contextlib.contextmanager
-def metrics_server(port: int) -> Iterator[int]:
+def metrics_server(port: int, host: str = "127.0.0.1") -> Iterator[int]:
     """While it is entered, `/metrics` answers Prometheus, and `/ready` 200 once all sources are being merged, else 503.
 
     Args:
-      port: On 127.0.0.1; 0: no server.
+      port: 0: no server.
+      host: The address; who reaches it may read what the job counts.
 
     Yields:
       The port; 0 without a server.
 
     Raises:
-      InputError: The port cannot be had.
+      InputError: The address cannot be had.
     """
     if port == 0:
         yield 0
@@ -48,9 +49,11 @@ def metrics_server(port: int) -> Iterator[int]:
         return [b"ready\n" if ready else b"not ready\n"]
 
     try:
-        made = make_server("127.0.0.1", port, answer, _Server, _Quiet)
+        made = make_server(host, port, answer, _Server, _Quiet)
     except OSError as error:
-        raise InputError(f"--metrics-port {port}: {error.strerror}. Name another port.") from None
+        raise InputError(
+            f"--metrics-host {host} --metrics-port {port}: {error.strerror}. Name another port or address."
+        ) from None
     with made as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:

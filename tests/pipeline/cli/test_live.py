@@ -191,8 +191,9 @@ def test_a_port_in_use_is_said(files: list[str]) -> None:
         taken.listen()
         run = call("stream", *files, f"--metrics-port={taken.getsockname()[1]}")
     assert run.exit_code == 4
-    assert "--metrics-port" in run.err
+    assert "--metrics-host 127.0.0.1 --metrics-port" in run.err
     assert "in use" in run.err
+    assert "--metrics-host 192.0.2.1" in call("stream", *files, "--metrics-port=1", "--metrics-host=192.0.2.1").err
 
 
 def test_namespaces_are_listed_and_dropped(tmp_path: Path, files: list[str]) -> None:
