@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 from modules.spec import BusyError, OutputError
 
 _NO_ROOM = [os.strerror(number) for number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)]
+_held: set[Path] = set()
+"""Where jobs of this process work."""
 
 
 @contextlib.contextmanager
@@ -42,6 +44,7 @@ def whole_directory(output: Path, job: str, option: str) -> Iterator[tuple[Path,
         ) from None
     except OSError as error:
         raise OutputError(f"{output}: cannot be written: {error.strerror}. Name another {option}.") from None
+    _held.add(scratch)
     try:
         for left in scratch.iterdir():
             if left.is_dir():
@@ -52,16 +55,18 @@ def whole_directory(output: Path, job: str, option: str) -> Iterator[tuple[Path,
         parts.rename(output)
     except Exception as error:  # of a runner's own type, which holds that of the step as text
         if why := next((words for words in _NO_ROOM if words in str(error)), None):
-            raise OutputError(f"{output}: cannot be written: {why}. Make room, or name another {option}.") from None
+            raise OutputError(f"{output}: the disk is full: {why}. Make room, or name another {option}.") from None
         raise
     finally:
         lock.release()
+        _held.discard(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def clear(output: Path) -> None:
-    """Removes what a job that is ended there and then leaves beside its output."""
-    shutil.rmtree(_scratch(output), ignore_errors=True)
+    """Removes what a job of this process, ended there and then, leaves beside its output; of another's, nothing."""
+    if (scratch := _scratch(output)) in _held:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _scratch(output: Path) -> Path:

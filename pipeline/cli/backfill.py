@@ -13,6 +13,7 @@ from pipeline.cli.failures import Failures, ending
 from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Events, Features, Set, by_source, load
 from pipeline.cli.quiet import noise_to
+from pipeline.whole_directory import clear
 
 if TYPE_CHECKING:
     from pipeline.live.account import Account
@@ -35,7 +36,7 @@ def backfill_command(
     with ending(failures):
         declaration = load(features, overrides)
         places = by_source(declaration, events, "--events")
-        from pipeline.jobs.backfill import backfill, clear
+        from pipeline.jobs.backfill import backfill
 
         with noise_to(Path("/dev/null")) as files:
             out, err = (Console(file=file) for file in files)

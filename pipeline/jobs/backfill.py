@@ -1,19 +1,17 @@
 """The backfill job: live features of recorded requests from recorded events, all there or not there at all."""
 
-import contextlib
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from filelock import FileLock, Timeout
 
-from modules.spec import BusyError, Declaration, InputError, OutputError
+from modules.spec import Declaration, InputError
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.live.account import Account
 from pipeline.live.backfill import Backfill
 from pipeline.live.history import event_files
+from pipeline.whole_directory import whole_directory
 
 _SHARD_BYTES = 16 << 20
 _MOST_SHARDS = 256
@@ -48,7 +46,7 @@ def backfill(
     found = event_files(declaration, events)
     asking = find_files(requests) if requests is not None else _dataset_events(declaration, found)
     split = shards or shards_for([*(file for _, file in found), *asking])
-    with _all_or_nothing(output) as (scratch, parts):
+    with whole_directory(output, "backfill", "--output PATH") as (scratch, parts):
         report = scratch / "account.json"
         with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:
             _ = (
@@ -91,46 +89,3 @@ def _dataset_events(declaration: Declaration, events: list[tuple[str, InputFile]
             "no source has the dataset's columns, so no events are requests. Name the requests with --requests PATH."
         )
     return sorted(files, key=lambda file: file.path)
-
-
-def clear(output: Path) -> None:
-    """Removes what a backfill that is ended there and then leaves beside its output."""
-    shutil.rmtree(_scratch(output), ignore_errors=True)
-
-
-def _scratch(output: Path) -> Path:
-    return output.absolute().parent / f".{output.name}.partial"
-
-
-@contextlib.contextmanager
-def _all_or_nothing(output: Path) -> Iterator[tuple[Path, Path]]:
-    """A directory beside the output to work in, and one in it that becomes the output at the end.
-
-    What a killed backfill has left there is removed at the start of the next.
-    """
-    scratch = _scratch(output)
-    try:
-        if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-            raise OutputError(f"{output}: is there already. Remove it, or name another --output PATH.")
-        scratch.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(scratch / ".lock")
-        lock.acquire(blocking=False)
-    except Timeout:
-        raise BusyError(
-            f"{output}: another backfill is writing it. Wait for it, or give this one another --output PATH."
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            f"{output}: cannot be written: {error.strerror}. Name a directory with --output PATH."
-        ) from None
-    try:
-        for left in scratch.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left)
-        parts = scratch / "parts"
-        parts.mkdir()
-        yield scratch, parts
-        parts.rename(output)
-    finally:
-        lock.release()
-        shutil.rmtree(scratch, ignore_errors=True)

@@ -15,13 +15,11 @@ from modules.kernel.plan import Entity
 from modules.live import entities
 from modules.spec import Declaration, DeclarationError, InputError, OutputError
 from pipeline.ingest.files import InputFile, find_files
-from pipeline.ingest.fingerprint import stamped
 from pipeline.ingest.problems import Problem, merge
 from pipeline.ingest.readers import read_batches
+from pipeline.live.answered import with_answers
 from pipeline.live.reader import FeatureReader, LiveValue, Status
 from pipeline.live.requests import as_written, conform_requests, with_path
-
-_WORDS = pa.array([status.words for status in Status])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,15 +129,4 @@ def _read_file(
         if not problems:
             answers = reader.read(columns, columns[declaration.time].to_numpy())
             tally.add(answers, len(batch))
-            yield _row(declaration, as_written(columns, declaration), answers)
-
-
-def _row(declaration: Declaration, requests: pa.RecordBatch, answers: dict[str, LiveValue]) -> pa.RecordBatch:
-    arrays = dict(zip(requests.schema.names, requests.columns, strict=True))
-    for name in declaration.live_features:
-        answer = answers[name]
-        arrays[name] = pa.array(answer.values, mask=answer.status == Status.TOO_OLD)
-        arrays[f"{name}_status"] = _WORDS.take(pa.array(answer.status))
-        arrays[f"{name}_complete"] = pa.array(answer.complete)
-    batch = pa.RecordBatch.from_arrays(list(arrays.values()), list(arrays))
-    return batch.cast(stamped(batch.schema, declaration))
+            yield with_answers(declaration, as_written(columns, declaration), answers)
