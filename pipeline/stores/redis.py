@@ -6,6 +6,7 @@ what the replica had. Rows and registers go back together then, to one earlier m
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
@@ -151,13 +152,8 @@ class RedisStore(OnlineStore):
         keys: list[str | bytes] = [self._progress, *map(self._row, rows)]
         with self._told():
             text, *found = self._ask_soon(keys)
-        words = text.decode().split()
-        numbers = dict(zip(words[::2], words[1::2], strict=True))
-        return Snapshot(
-            [None if recent is None else (recent, older or b"") for recent, older in found],
-            progress.registers(numbers),
-            progress.floors(numbers),
-        )
+        parts = [None if recent is None else (recent, older or b"") for recent, older in found]
+        return Snapshot(parts, *_registers_and_floors(text))
 
     def registers(self) -> list[Register]:
         """See `OnlineStore`."""
@@ -222,21 +218,18 @@ class RedisStore(OnlineStore):
         except IndexError:
             connection = self._redis.connection_pool.get_connection()
         try:
-            _renew_if_closed(connection)
             try:
-                connection.send_command("EVALSHA", _FETCH_SHA, len(keys), *keys)
-                return connection.read_response()
-            except NoScriptError:
-                connection.send_command("EVAL", _FETCH, len(keys), *keys)  # the server knows it from now on
-                return connection.read_response()
+                return _evaluate(connection, keys)
+            except redis.ConnectionError:  # it was closed while nobody used it, or the server is away
+                return _evaluate(connection, keys)
         finally:
             self._idle.append(connection)
 
     def _row(self, row: RowKey) -> bytes:
-        return f"{self._prefix}row/{quote(row.entity, safe='')}/".encode() + row.key
+        return f"{self._prefix}row/{_escaped(row.entity)}/".encode() + row.key
 
     def _expiries(self, entity: str) -> str:
-        return f"{self._prefix}expiries/{quote(entity, safe='')}"
+        return f"{self._prefix}expiries/{_escaped(entity)}"
 
     def _all_entities(self) -> list[str]:
         (entities,) = self._send([("SMEMBERS", self._entities)])
@@ -288,14 +281,26 @@ class RedisStore(OnlineStore):
             raise
 
 
-def _renew_if_closed(connection: Connection) -> None:
-    """Lets a connection that the server has closed meanwhile connect again with the next command."""
+def _evaluate(connection: Connection, keys: Sequence[str | bytes]) -> list[Any]:
+    """What `_FETCH` gives; a connection that is closed is made again."""
     try:
-        closed = connection.can_read()  # nothing was asked
-    except redis.ConnectionError:
-        closed = True
-    if closed:
-        connection.disconnect()
+        connection.send_command("EVALSHA", _FETCH_SHA, len(keys), *keys)
+        return connection.read_response()
+    except NoScriptError:
+        connection.send_command("EVAL", _FETCH, len(keys), *keys)  # the server knows it from now on
+        return connection.read_response()
+
+
+@functools.lru_cache(maxsize=8)  # readers ask far more often than it changes
+def _registers_and_floors(text: bytes) -> tuple[list[Register], dict[str, int]]:
+    words = text.decode().split()
+    numbers = dict(zip(words[::2], words[1::2], strict=True))
+    return progress.registers(numbers), progress.floors(numbers)
+
+
+@functools.cache
+def _escaped(entity: str) -> str:
+    return quote(entity, safe="")
 
 
 def _mend(error: redis.RedisError) -> str:
