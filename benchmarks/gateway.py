@@ -199,6 +199,10 @@ async def disturbed(
 def verdict(replies: list[Reply], rows: list[list[dict[str, Any]]], declaration: Declaration, models: Path) -> None:
     """Prints what was answered, and how many scores are wrong."""
     print(f"statuses: {dict(Counter(status for _, status, _, _ in replies))}")
+    refusals = Counter(
+        reply["error"]["message"].partition(": ")[2][:60] for _, status, reply, _ in replies if status != 200
+    )
+    print(f"refusals: {dict(refusals)}")
     show("answered", [each for each in replies if each[1] == 200])
     for version in (1, 2):
         mine = [r for r in replies if r[1] == 200 and r[2]["model"]["version"] == version]

@@ -191,9 +191,7 @@ class FeatureReader:
         if name not in columns:
             raise InputError(f"column {name} of requests is missing; needed are {', '.join(self._types)}.")
 
-    def _answer(
-        self, keys: Sequence[tuple[np.ndarray, list[bytes]]], columns: Columns, times: np.ndarray
-    ) -> Look:
+    def _answer(self, keys: Sequence[tuple[np.ndarray, list[bytes]]], columns: Columns, times: np.ndarray) -> Look:
         for plan in self._plans:
             for name, rule, bad in unusable(plan.entity, columns, times) if plan.columns else ():
                 if bad.any():

@@ -54,5 +54,7 @@ class ScoringModel(Signature):
         """
         dtypes = {name: np.dtype(dtype.as_numpy_dtype) for name, dtype in self._inputs.items()}
         inputs = {name: tf.constant([], dtype) for name, dtype in self._inputs.items()}
-        inputs |= {name: tf.constant(values, self._inputs[name]) for name, values in model_inputs(features, dtypes).items()}
+        inputs |= {
+            name: tf.constant(values, self._inputs[name]) for name, values in model_inputs(features, dtypes).items()
+        }
         return self._signature(**inputs)["score"]

@@ -1,0 +1,131 @@
+"""Answers a request: rows in, live features looked up, the model asked, scores and their freshness out."""
+
+import dataclasses
+from typing import Any
+
+import pyarrow as pa
+
+from modules.live import entities
+from modules.spec import Declaration
+from pipeline.gateway import times
+from pipeline.gateway.call import Call
+from pipeline.gateway.lookup import Clock, Lookup
+from pipeline.gateway.metrics import Metrics
+from pipeline.gateway.model_client import ModelClient
+from pipeline.gateway.refusal import Problem, Refusal, of_fields
+from pipeline.gateway.rows import RowParser, Rows, parse_key
+from pipeline.live.columns import request_columns
+from pipeline.live.requests import canonical
+from pipeline.serving.inputs import input_dtypes, model_inputs
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a gateway stands between."""
+
+    declaration: Declaration
+    store: str
+    """The URL of the online store."""
+    model_server: str
+    """host:port."""
+    model: str
+    """The model's name there."""
+    clock: Clock = "now"
+    """Where a request's time comes from that has none: the machine's clock, or the store's watermark."""
+    store_timeout_s: float = 1.0
+    model_timeout_s: float = 1.0
+
+
+class Gateway:
+    """Everything behind the HTTP interface. Made and used in one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Connects to nothing yet.
+
+        Raises:
+          InputError: The URL names no store.
+        """
+        declaration = settings.declaration
+        self.metrics = Metrics()
+        self.parser = RowParser(declaration)
+        self._declaration = declaration
+        self._entities = {entity.name: entity for entity in entities(declaration)}
+        self._as_it_is = declaration.serving.model_copy(update={"when_stale": "serve", "when_down": "refuse"})
+        self._dtypes = input_dtypes(declaration)
+        self._lookup = Lookup(declaration, settings.store, settings.clock, settings.store_timeout_s)
+        self._model = ModelClient(declaration, settings.model_server, settings.model, settings.model_timeout_s)
+
+    async def close(self) -> None:
+        """Gives back what it holds."""
+        await self._model.close()
+        self._lookup.close()
+
+    async def predict(self, body: bytes, call: Call) -> dict[str, Any]:
+        """The reply to POST /v1/predict.
+
+        Raises:
+          Refusal: As the contract says.
+        """
+        with self.metrics.stage("parse"):
+            rows = self.parser.parse(body)
+        call.facts["rows"] = len(rows)
+        with self.metrics.stage("store"):
+            looked = await self._lookup.look(rows, self.parser.check_included, self._declaration.serving)
+        with self.metrics.stage("model"):
+            inputs = model_inputs({**rows.columns, **looked.columns()}, self._dtypes)
+            scores = await self._model.score(inputs, call.trace)
+        call.facts |= {"version": scores.version, "stale": bool(looked.stale.any())}
+        call.facts["defaults"] = bool(looked.defaults.any())
+        self.metrics.predicted(looked, scores.version)
+        predictions = [
+            {"score": score, **looked.facts(row), "defaults": bool(looked.defaults[row])}
+            for row, score in enumerate(scores.values.tolist())
+        ]
+        return {"model": {"name": self._model.name, "version": scores.version}, "predictions": predictions}
+
+    async def features(self, entity: str, texts: list[str], time: str | None) -> dict[str, Any]:
+        """The reply to GET /v1/features/<entity>/<key>.
+
+        Args:
+          entity: Such as trips/pickup_community_area.
+          texts: The key's values as they are written.
+          time: As it is written; None: the clock's.
+
+        Raises:
+          Refusal: As the contract says.
+        """
+        if entity not in self._entities:
+            raise Refusal(404, f"There is no entity {entity!r}; declared are {', '.join(self._entities) or 'none'}.")
+        found = self._entities[entity]
+        key = parse_key(texts, found.key, self._declaration)
+        rows = Rows(self._columns_of(key), [self._time(time)])
+        looked = await self._lookup.look(rows, lambda *_: None, self._as_it_is)
+        names = [feature.name for feature in found.features]
+        return {"entity": entity, "key": key, **looked.facts(0, names)}
+
+    async def ready(self) -> dict[str, Any]:
+        """The reply to GET /readyz.
+
+        Raises:
+          Refusal: The store or the model server is away or too slow, or the model is not the declared one.
+        """
+        marks = await self._lookup.watermarks()
+        version = await self._model.check()
+        as_of = {name: None if mark is None else times.text(mark) for name, mark in marks.items()}
+        return {"status": "ready", "model": {"name": self._model.name, "version": version}, "as_of": as_of}
+
+    def _columns_of(self, key: dict[str, int | str | bool]) -> dict[str, pa.Array]:
+        """One row that has the key, and nothing else."""
+        needed = {name for entity in self._entities.values() for name in request_columns(entity)}
+        return {name: pa.array([key.get(name)], canonical(self._declaration.columns[name])) for name in needed}
+
+    def _time(self, given: str | None) -> int | None:
+        if given is None:
+            return None
+        assert self._declaration.time is not None  # there are live features
+        column = self._declaration.columns[self._declaration.time]
+        number = given.removeprefix("-")
+        whole = number.isascii() and number.isdigit() and len(number) < 20
+        if (micros := times.parse(int(given) if whole else given, column)) is None:
+            raise of_fields([Problem(None, "time", f"accepted: {times.accepted(column)}.")])
+        return micros

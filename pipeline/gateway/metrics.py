@@ -1,0 +1,88 @@
+"""What the gateway counts, for Prometheus: a registry of its own, so that nothing else is in it."""
+
+import contextlib
+import time
+from collections import Counter as Tally
+from collections.abc import Iterator
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+
+from pipeline.gateway.lookup import Looked
+
+Stage = Literal["parse", "store", "model"]
+_BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """The metrics of one gateway."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._requests = Counter(
+            "twinbeam_gateway_requests", "Requests answered.", ["route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "twinbeam_gateway_request_seconds",
+            "From a request's head to its reply.",
+            ["route"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._stages = Histogram(
+            "twinbeam_gateway_stage_seconds",
+            "Time of one stage of a prediction.",
+            ["stage"],
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._rows = Counter("twinbeam_gateway_rows", "Rows predicted, by version.", ["version"], registry=registry)
+        self._marked = Counter(
+            "twinbeam_gateway_rows_marked",
+            "Rows predicted that are incomplete, stale, or have defaults by policy.",
+            ["mark"],
+            registry=registry,
+        )
+        self._values = Counter(
+            "twinbeam_gateway_live_values", "Live values used, by status.", ["feature", "status"], registry=registry
+        )
+        self._watermark = Gauge(
+            "twinbeam_gateway_watermark_seconds",
+            "Everything ingested before it is in the rows last read; Unix time.",
+            ["source"],
+            registry=registry,
+        )
+
+    def text(self) -> bytes:
+        """All of them, in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+    @contextlib.contextmanager
+    def stage(self, stage: Stage) -> Iterator[None]:
+        """Times a stage of a prediction."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stages.labels(stage).observe(time.perf_counter() - started)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Counts a reply."""
+        self._requests.labels(route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def predicted(self, looked: Looked, version: int) -> None:
+        """Counts rows that have got a score."""
+        rows = len(looked.times)
+        self._rows.labels(str(version)).inc(rows)
+        complete = sum(all(each[row] for each in looked.complete.values()) for row in range(rows))
+        marks = {"incomplete": rows - complete, "stale": looked.stale.sum(), "defaults": looked.defaults.sum()}
+        for mark, count in marks.items():
+            self._marked.labels(mark).inc(int(count))
+        for feature, statuses in looked.statuses.items():
+            for status, count in Tally(statuses).items():
+                self._values.labels(feature, status).inc(count)
+        for source, watermark in looked.watermarks.items():
+            if watermark is not None:
+                self._watermark.labels(source).set(watermark / 1e6)

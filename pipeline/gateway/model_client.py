@@ -1,0 +1,210 @@
+"""Scores from a model server, TensorFlow Serving's or one that speaks its protocol, by a version that was checked."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+from tensorflow.core.framework import types_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+
+from modules.spec import FINGERPRINT_SIGNATURE, Declaration
+from pipeline.gateway.refusal import away, too_slow
+from pipeline.serving.inputs import Array, input_dtypes
+from pipeline.serving.model_server.status import InvalidArgument
+from pipeline.serving.model_server.tensors import to_array, to_proto
+
+Metadata = Sequence[tuple[str, str]]
+
+SIGNATURE = "serving_default"
+_OPTIONS = [
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.enable_http_proxy", 0),
+]
+_ENUMS = {"float32": types_pb2.DT_FLOAT, "int64": types_pb2.DT_INT64, "bool": types_pb2.DT_BOOL,
+          "object": types_pb2.DT_STRING}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What a version answered."""
+
+    version: int
+    values: np.ndarray
+    """float32, shape (rows,)."""
+
+
+class ModelClient:
+    """One channel to a model server. Made and used in one event loop.
+
+    Scores are given only by versions whose inputs and live features are the declared ones. Each version is asked once,
+    and again after the connection was lost, since another server may answer then.
+    """
+
+    def __init__(self, declaration: Declaration, target: str, name: str, timeout_s: float) -> None:
+        """Connects to nothing yet.
+
+        Args:
+          declaration: What the model must have been trained on.
+          target: host:port.
+          name: The model's name there.
+          timeout_s: For which one call may last.
+        """
+        self.name = name
+        self._declaration, self._target, self._timeout_s = declaration, target, timeout_s
+        self._dtypes = {name: _ENUMS[str(dtype)] for name, dtype in input_dtypes(declaration).items()}
+        self._channel = grpc.aio.insecure_channel(target, _OPTIONS)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._checked: set[int] = set()
+        self._watching = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        self._watching.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._watching
+        await self._channel.close()
+
+    async def score(self, inputs: Mapping[str, Array], metadata: Metadata = ()) -> Scores:
+        """The scores of rows.
+
+        Args:
+          inputs: All inputs of `serving_default`, as `model_inputs` makes them.
+          metadata: Goes with the call.
+
+        Raises:
+          Refusal: 503 if the server is away or its model is not the declared one, 504 if it is too slow.
+        """
+        request = self._request(SIGNATURE)
+        request.output_filter.append("score")
+        for name, array in inputs.items():
+            to_proto(array, request.inputs[name], as_content=True)
+        rows = len(next(iter(inputs.values())))
+        for _ in range(2):  # the version may be unloaded between its answer and the look at it
+            response = await self._call(self._stub.Predict, request, metadata)
+            version = response.model_spec.version.value
+            if version in self._checked or await self._check(version):
+                return Scores(version, _scores(response, rows, f"{self._target}: version {version} of {self.name}"))
+        raise away(f"{self._target}: no version of {self.name} stays long enough to be checked. Repeat later.")
+
+    async def check(self) -> int:
+        """Asks the version that answers for its inputs and live features, again if it was asked before.
+
+        Returns:
+          The version.
+
+        Raises:
+          Refusal: As `score` does.
+        """
+        version = (await self._metadata(None)).model_spec.version.value
+        self._checked.discard(version)
+        if not await self._check(version):
+            raise away(f"{self._target}: version {version} of {self.name} was unloaded. Repeat.")
+        return int(version)
+
+    async def _check(self, version: int) -> bool:
+        """Whether a version may give scores; False if it is not there any more."""
+        where = f"{self._target}: version {version} of {self.name}"
+        try:
+            metadata = await self._metadata(version)
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            metadata.metadata["signature_def"].Unpack(signatures)
+            found = signatures.signature_def
+            if SIGNATURE not in found:
+                raise away(f"{where} has no signature {SIGNATURE}. Serve a model that Twinbeam has pushed.")
+            self._check_inputs(where, {name: info.dtype for name, info in found[SIGNATURE].inputs.items()})
+            if FINGERPRINT_SIGNATURE in found:
+                response = await self._call(self._stub.Predict, self._request(FINGERPRINT_SIGNATURE, version))
+                fingerprint = _text(response.outputs[FINGERPRINT_SIGNATURE])
+            else:
+                fingerprint = ""
+        except _Gone:
+            return False
+        declared = self._declaration.features_fingerprint
+        if fingerprint != declared:
+            raise away(
+                f"{where} was trained on live features with the fingerprint {fingerprint[:12] or '(none)'}, and those "
+                f"declared have {declared[:12] or '(none)'}. Serve a model of this declaration, or give --features the "
+                "model's."
+            )
+        self._checked.add(version)
+        return True
+
+    def _check_inputs(self, where: str, found: dict[str, int]) -> None:
+        wrong = [name for name in self._dtypes.keys() | found.keys() if self._dtypes.get(name) != found.get(name)]
+        if wrong:
+            raise away(
+                f"{where} takes other features than are declared: {', '.join(sorted(wrong))}. Serve a model of this "
+                "declaration, or give --features the model's."
+            )
+
+    async def _metadata(self, version: int | None) -> Any:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name = self.name
+        if version is not None:
+            request.model_spec.version.value = version
+        return await self._call(self._stub.GetModelMetadata, request)
+
+    def _request(self, signature: str, version: int | None = None) -> Any:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name = self.name
+        request.model_spec.signature_name = signature
+        if version is not None:
+            request.model_spec.version.value = version
+        return request
+
+    async def _call(self, method: Any, request: Any, metadata: Metadata = ()) -> Any:
+        try:
+            return await method(request, timeout=self._timeout_s, metadata=tuple(metadata))
+        except grpc.aio.AioRpcError as error:
+            details = (error.details() or "").rstrip(".")
+            match error.code():
+                case grpc.StatusCode.DEADLINE_EXCEEDED:
+                    message = f"{self._target}: the model server did not answer within {self._timeout_s} s."
+                    raise too_slow(f"{message} Repeat later, or raise --model-timeout-s.") from None
+                case grpc.StatusCode.NOT_FOUND if request.model_spec.HasField("version"):
+                    raise _Gone from None
+                case grpc.StatusCode.NOT_FOUND:
+                    raise away(
+                        f"{self._target}: it serves no model {self.name}. Name its model with --model."
+                    ) from None
+                case grpc.StatusCode.UNAVAILABLE:
+                    raise away(f"{self._target}: the model server is away. Start it, or repeat later.") from None
+                case code:
+                    raise away(f"{self._target}: the model server refused: {code.name}: {details}.") from None
+
+    async def _watch(self) -> None:
+        """Forgets what was checked when the connection is lost."""
+        state = self._channel.get_state()
+        while state != grpc.ChannelConnectivity.SHUTDOWN:
+            await self._channel.wait_for_state_change(state)
+            state = self._channel.get_state()
+            if state != grpc.ChannelConnectivity.READY:
+                self._checked.clear()
+
+
+class _Gone(Exception):
+    """A version is not there any more."""
+
+
+def _scores(response: Any, rows: int, where: str) -> np.ndarray:
+    try:
+        scores = to_array(response.outputs["score"], "score")
+    except InvalidArgument:
+        scores = np.empty(0)
+    if scores.dtype != np.float32 or scores.shape != (rows,) or not np.isfinite(scores).all():
+        raise away(f"{where} gave no score of each row. Serve a model that Twinbeam has pushed.")
+    return scores
+
+
+def _text(proto: Any) -> str:
+    try:
+        found = to_array(proto, FINGERPRINT_SIGNATURE)
+    except InvalidArgument:
+        return "?"
+    return found.item().decode(errors="replace") if found.dtype.hasobject and found.size == 1 else "?"
