@@ -97,8 +97,8 @@ def requests(declaration: Declaration, count: int) -> list[list[dict[str, Any]]]
 
 
 def bootstrap(url: str) -> None:
-    """Fills the store with all trips."""
-    command = [sys.executable, "-m", "pipeline.cli.main", "bootstrap", "--store", url]
+    """Fills the store with all trips, in batches as small as a stream's, so that its rows are folded as those are."""
+    command = [sys.executable, "-m", "pipeline.cli.main", "bootstrap", "--store", url, "--batch-events", "1000"]
     with tempfile.TemporaryDirectory() as letters:
         subprocess.run([*command, "--dead-letters", letters], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 

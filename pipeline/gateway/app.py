@@ -40,7 +40,7 @@ def create_app(settings: Settings, keys: ApiKeys | None = None) -> FastAPI:
         try:
             yield
         finally:
-            await app.state.gateway.close()
+            app.state.gateway.close()
 
     description = f"Predictions of the model {settings.model}, with live features looked up on the way."
     app = FastAPI(

@@ -1,6 +1,8 @@
 """Answers a request: rows in, live features looked up, the model asked, scores and their freshness out."""
 
+import asyncio
 import dataclasses
+import time
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +11,7 @@ from modules.live import entities
 from modules.spec import Declaration
 from pipeline.gateway import times
 from pipeline.gateway.call import Call
-from pipeline.gateway.lookup import Clock, Lookup
+from pipeline.gateway.lookup import Clock, Looked, Lookup
 from pipeline.gateway.metrics import Metrics
 from pipeline.gateway.model_client import ModelClient
 from pipeline.gateway.refusal import Problem, Refusal, of_fields
@@ -55,10 +57,10 @@ class Gateway:
         self._lookup = Lookup(declaration, settings.store, settings.clock, settings.store_timeout_s)
         self._model = ModelClient(declaration, settings.model_server, settings.model, settings.model_timeout_s)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Gives back what it holds."""
-        await self._model.close()
         self._lookup.close()
+        self._model.close()
 
     async def predict(self, body: bytes, call: Call) -> dict[str, Any]:
         """The reply to POST /v1/predict.
@@ -69,11 +71,18 @@ class Gateway:
         with self.metrics.stage("parse"):
             rows = self.parser.parse(body)
         call.facts["rows"] = len(rows)
-        with self.metrics.stage("store"):
-            looked = await self._lookup.look(rows, self.parser.check_included, self._declaration.serving)
+        begun = time.perf_counter()
+
+        def score(looked: Looked) -> dict[str, Any]:
+            self.metrics.took("store", time.perf_counter() - begun)
+            return self._score(rows, looked, call)
+
+        return await self._lookup.look(rows, self.parser.check_included, self._declaration.serving, score)
+
+    def _score(self, rows: Rows, looked: Looked, call: Call) -> dict[str, Any]:
         with self.metrics.stage("model"):
             inputs = model_inputs({**rows.columns, **looked.columns()}, self._dtypes)
-            scores = await self._model.score(inputs, call.trace)
+            scores = self._model.score(inputs, call.trace)
         call.facts |= {"version": scores.version, "stale": bool(looked.stale.any())}
         call.facts["defaults"] = bool(looked.defaults.any())
         self.metrics.predicted(looked, scores.version)
@@ -99,9 +108,9 @@ class Gateway:
         found = self._entities[entity]
         key = parse_key(texts, found.key, self._declaration)
         rows = Rows(self._columns_of(key), [self._time(time)])
-        looked = await self._lookup.look(rows, lambda *_: None, self._as_it_is)
         names = [feature.name for feature in found.features]
-        return {"entity": entity, "key": key, **looked.facts(0, names)}
+        facts = await self._lookup.look(rows, lambda *_: None, self._as_it_is, lambda looked: looked.facts(0, names))
+        return {"entity": entity, "key": key, **facts}
 
     async def ready(self) -> dict[str, Any]:
         """The reply to GET /readyz.
@@ -110,7 +119,7 @@ class Gateway:
           Refusal: The store or the model server is away or too slow, or the model is not the declared one.
         """
         marks = await self._lookup.watermarks()
-        version = await self._model.check()
+        version = await asyncio.to_thread(self._model.check)
         as_of = {name: None if mark is None else times.text(mark) for name, mark in marks.items()}
         return {"status": "ready", "model": {"name": self._model.name, "version": version}, "as_of": as_of}
 

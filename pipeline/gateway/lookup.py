@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,8 +24,8 @@ from pipeline.stores.urls import without_password
 Clock = Literal["now", "stream"]
 DEFAULT = "default"
 """The status of a value that the policy has put in the place of what was read, or could not be."""
-THREADS = 8
-"""Reads at a time."""
+THREADS = 32
+"""Requests that are answered at a time."""
 
 _WORDS = [status.words for status in Status]
 _LOG = logging.getLogger(__name__)
@@ -99,27 +100,61 @@ class Lookup:
         self._stale_after = micros(declaration.serving.stale_after)
         self._sources = list(declaration.live.sources) if declaration.live else []
         self._reader = FeatureReader.open(declaration, store) if declaration.live else None
-        self._threads = ThreadPoolExecutor(THREADS, "store")
+        self._threads = ThreadPoolExecutor(THREADS, "answer")
+        self._spare = ThreadPoolExecutor(THREADS, "without-store")
+        """For those whose own thread hangs in the store."""
 
     def close(self) -> None:
         """Gives the store's connections back; waits for no read."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._spare):
+            threads.shutdown(wait=False, cancel_futures=True)
         if self._reader:
             self._reader.close()
 
-    async def look(self, rows: Rows, check: Callable[[Rows, np.ndarray], None], policy: Serving) -> Looked:
-        """The live features of rows, as the policy will have it.
+    async def look(
+        self,
+        rows: Rows,
+        check: Callable[[Rows, np.ndarray], None],
+        policy: Serving,
+        then: Callable[[Looked], _Result],
+    ) -> _Result:
+        """What `then` makes of the live features of rows, as the policy will have these.
+
+        Both happen in one thread: to hand over to another costs about as much as to read.
 
         Args:
           rows: Checked.
           check: Checks them once more, as of their times.
           policy: What to do where the store is down, or stale.
+          then: It has no deadline here.
 
         Raises:
-          Refusal: 422 for a time that is too old, 503 and 504 as the policy says.
+          Refusal: 422 for a time that is too old, 503 and 504 as the policy says; and what `then` raises.
         """
+        decided = threading.Lock()
+        """Taken by who is first: the thread that has read, or the deadline."""
+
+        def work() -> _Result:
+            looked = self._look(rows, check, policy)
+            if not decided.acquire(blocking=False):
+                raise _TooLate
+            return then(looked)
+
+        loop = asyncio.get_running_loop()
+        working = loop.run_in_executor(self._threads, work)
+        await asyncio.wait([working], timeout=self._timeout_s)
+        if working.done() or not decided.acquire(blocking=False):
+            return await working
+        working.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it
+        refusal = self._too_slow()
+        if policy.when_down == "refuse":
+            raise refusal
+        looked = self._without_store(rows, refusal)
+        return await loop.run_in_executor(self._spare, then, looked)
+
+    def _look(self, rows: Rows, check: Callable[[Rows, np.ndarray], None], policy: Serving) -> Looked:
         try:
-            at, look = await self._within(lambda: self._read(rows, check))
+            at, look = self._told(lambda: self._read(rows, check))
         except Refusal as refusal:
             if refusal.status < 500 or policy.when_down == "refuse":
                 raise
@@ -144,7 +179,11 @@ class Lookup:
         reader = self._reader
         if reader is None:
             return {}
-        found = await self._within(reader.watermarks)
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._told, reader.watermarks)
+        try:
+            found = await asyncio.wait_for(reading, self._timeout_s)
+        except TimeoutError:
+            raise self._too_slow() from None
         return {name: mark if mark > EARLIEST else None for name, mark in found.items()}
 
     def _read(self, rows: Rows, check: Callable[[Rows, np.ndarray], None]) -> tuple[np.ndarray, Look | None]:
@@ -169,15 +208,10 @@ class Lookup:
             )
         return min(found.values())
 
-    async def _within(self, read: Callable[[], _Result]) -> _Result:
-        """What a read gives, in a thread of its own, within the deadline."""
+    def _told(self, read: Callable[[], _Result]) -> _Result:
+        """What a read gives; its errors as refusals."""
         try:
-            return await asyncio.wait_for(
-                asyncio.get_running_loop().run_in_executor(self._threads, read), self._timeout_s
-            )
-        except TimeoutError:
-            message = f"{self._url}: the store did not answer within {self._timeout_s} s."
-            raise too_slow(f"{message} Repeat later, or raise --store-timeout-s.") from None
+            return read()
         except (StoreUnavailable, InputError) as error:
             raise away(str(error)) from None
         except Refusal:
@@ -185,6 +219,10 @@ class Lookup:
         except Exception:
             _LOG.exception("the store gave what cannot be read")
             raise away(f"{self._url}: the store gave what cannot be read. The gateway's log has more.") from None
+
+    def _too_slow(self) -> Refusal:
+        message = f"{self._url}: the store did not answer within {self._timeout_s} s."
+        return too_slow(f"{message} Repeat later, or raise --store-timeout-s.")
 
     def _without_store(self, rows: Rows, refusal: Refusal) -> Looked:
         if None in rows.times and self._clock == "stream":
@@ -217,6 +255,8 @@ class Lookup:
 
     def _refuse_too_old(self, rows: Rows, at: np.ndarray, look: Look) -> None:
         """Refuses times that are older than the rows can answer."""
+        if not (look.oldest > NEVER).any():
+            return
         old = np.any([value.status == Status.TOO_OLD for value in look.values.values()], axis=0)
         if old.any():
             raise of_fields(
@@ -239,3 +279,7 @@ class Lookup:
         message = f"the store is more than {limit} behind the request's time; it is at {marks}."
         problems = [Problem(row, self._declaration.time, message) for row in np.flatnonzero(stale).tolist()]
         return away(f"{self._url}: {message} Look after the stream, or repeat later.", problems)
+
+
+class _TooLate(Exception):
+    """The deadline has passed; somebody else has answered."""

@@ -65,7 +65,11 @@ class Metrics:
         try:
             yield
         finally:
-            self._stages.labels(stage).observe(time.perf_counter() - started)
+            self.took(stage, time.perf_counter() - started)
+
+    def took(self, stage: Stage, seconds: float) -> None:
+        """Notes how long a stage took."""
+        self._stages.labels(stage).observe(seconds)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Counts a reply."""

@@ -1,7 +1,5 @@
 """Scores from a model server, TensorFlow Serving's or one that speaks its protocol, by a version that was checked."""
 
-import asyncio
-import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +38,7 @@ class Scores:
 
 
 class ModelClient:
-    """One channel to a model server. Made and used in one event loop.
+    """One channel to a model server; threads may share it.
 
     Scores are given only by versions whose inputs and live features are the declared ones. Each version is asked once,
     and again after the connection was lost, since another server may answer then.
@@ -58,19 +56,17 @@ class ModelClient:
         self.name = name
         self._declaration, self._target, self._timeout_s = declaration, target, timeout_s
         self._dtypes = {name: _ENUMS[str(dtype)] for name, dtype in input_dtypes(declaration).items()}
-        self._channel = grpc.aio.insecure_channel(target, _OPTIONS)
+        self._channel = grpc.insecure_channel(target, _OPTIONS)
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._checked: set[int] = set()
-        self._watching = asyncio.create_task(self._watch())
+        self._channel.subscribe(self._forget)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Ends the connection."""
-        self._watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._watching
-        await self._channel.close()
+        self._channel.unsubscribe(self._forget)
+        self._channel.close()
 
-    async def score(self, inputs: Mapping[str, Array], metadata: Metadata = ()) -> Scores:
+    def score(self, inputs: Mapping[str, Array], metadata: Metadata = ()) -> Scores:
         """The scores of rows.
 
         Args:
@@ -86,13 +82,13 @@ class ModelClient:
             to_proto(array, request.inputs[name], as_content=True)
         rows = len(next(iter(inputs.values())))
         for _ in range(2):  # the version may be unloaded between its answer and the look at it
-            response = await self._call(self._stub.Predict, request, metadata)
+            response = self._call(self._stub.Predict, request, metadata)
             version = response.model_spec.version.value
-            if version in self._checked or await self._check(version):
+            if version in self._checked or self._check(version):
                 return Scores(version, _scores(response, rows, f"{self._target}: version {version} of {self.name}"))
         raise away(f"{self._target}: no version of {self.name} stays long enough to be checked. Repeat later.")
 
-    async def check(self) -> int:
+    def check(self) -> int:
         """Asks the version that answers for its inputs and live features, again if it was asked before.
 
         Returns:
@@ -101,17 +97,17 @@ class ModelClient:
         Raises:
           Refusal: As `score` does.
         """
-        version = (await self._metadata(None)).model_spec.version.value
+        version = self._metadata(None).model_spec.version.value
         self._checked.discard(version)
-        if not await self._check(version):
+        if not self._check(version):
             raise away(f"{self._target}: version {version} of {self.name} was unloaded. Repeat.")
         return int(version)
 
-    async def _check(self, version: int) -> bool:
+    def _check(self, version: int) -> bool:
         """Whether a version may give scores; False if it is not there any more."""
         where = f"{self._target}: version {version} of {self.name}"
         try:
-            metadata = await self._metadata(version)
+            metadata = self._metadata(version)
             signatures = get_model_metadata_pb2.SignatureDefMap()
             metadata.metadata["signature_def"].Unpack(signatures)
             found = signatures.signature_def
@@ -119,7 +115,7 @@ class ModelClient:
                 raise away(f"{where} has no signature {SIGNATURE}. Serve a model that Twinbeam has pushed.")
             self._check_inputs(where, {name: info.dtype for name, info in found[SIGNATURE].inputs.items()})
             if FINGERPRINT_SIGNATURE in found:
-                response = await self._call(self._stub.Predict, self._request(FINGERPRINT_SIGNATURE, version))
+                response = self._call(self._stub.Predict, self._request(FINGERPRINT_SIGNATURE, version))
                 fingerprint = _text(response.outputs[FINGERPRINT_SIGNATURE])
             else:
                 fingerprint = ""
@@ -143,12 +139,12 @@ class ModelClient:
                 "declaration, or give --features the model's."
             )
 
-    async def _metadata(self, version: int | None) -> Any:
+    def _metadata(self, version: int | None) -> Any:
         request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
         request.model_spec.name = self.name
         if version is not None:
             request.model_spec.version.value = version
-        return await self._call(self._stub.GetModelMetadata, request)
+        return self._call(self._stub.GetModelMetadata, request)
 
     def _request(self, signature: str, version: int | None = None) -> Any:
         request = predict_pb2.PredictRequest()
@@ -158,10 +154,10 @@ class ModelClient:
             request.model_spec.version.value = version
         return request
 
-    async def _call(self, method: Any, request: Any, metadata: Metadata = ()) -> Any:
+    def _call(self, method: Any, request: Any, metadata: Metadata = ()) -> Any:
         try:
-            return await method(request, timeout=self._timeout_s, metadata=tuple(metadata))
-        except grpc.aio.AioRpcError as error:
+            return method(request, timeout=self._timeout_s, metadata=tuple(metadata))
+        except grpc.RpcError as error:
             details = (error.details() or "").rstrip(".")
             match error.code():
                 case grpc.StatusCode.DEADLINE_EXCEEDED:
@@ -178,14 +174,10 @@ class ModelClient:
                 case code:
                     raise away(f"{self._target}: the model server refused: {code.name}: {details}.") from None
 
-    async def _watch(self) -> None:
+    def _forget(self, state: grpc.ChannelConnectivity) -> None:
         """Forgets what was checked when the connection is lost."""
-        state = self._channel.get_state()
-        while state != grpc.ChannelConnectivity.SHUTDOWN:
-            await self._channel.wait_for_state_change(state)
-            state = self._channel.get_state()
-            if state != grpc.ChannelConnectivity.READY:
-                self._checked.clear()
+        if state != grpc.ChannelConnectivity.READY:
+            self._checked.clear()
 
 
 class _Gone(Exception):

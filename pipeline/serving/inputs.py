@@ -2,6 +2,7 @@
 the value.
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,8 +50,12 @@ def model_inputs(columns: Mapping[str, pa.Array], dtypes: Mapping[str, np.dtype[
 
 def _filled(values: pa.Array) -> pa.Array:
     """Zero, false or empty text in place of each null, which is marked absent."""
-    empty = pa.scalar(0 if pa.types.is_primitive(values.type) else "")
-    return pc.fill_null(values, empty.cast(values.type))
+    return pc.fill_null(values, _empty(values.type))
+
+
+@functools.cache
+def _empty(kind: pa.DataType) -> pa.Scalar:
+    return pa.scalar(0 if pa.types.is_primitive(kind) else "").cast(kind)
 
 
 def _array(values: pa.Array, dtype: np.dtype[Any]) -> Array:

@@ -1,0 +1,146 @@
+"""The page in Chromium, in front of everything that `twinbeam up` starts."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from pipeline.up.replay import Replay
+from tests.pipeline.up.city import City, area
+from tests.pipeline.up.conftest import Running
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser (uv sync)")
+pytestmark = pytest.mark.slow
+_PATIENCE_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("there is no Chromium (Debian: apt-get install chromium)")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def page(browser: Any, running: Running) -> Iterator[Any]:
+    """The page, opened; it must have no error, and ask nobody else."""
+    context = browser.new_context(viewport={"width": 400, "height": 800})
+    context.set_default_timeout(_PATIENCE_MS)
+    playwright.expect.set_options(timeout=_PATIENCE_MS)
+    opened, errors, asked = context.new_page(), list[str](), list[str]()
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(running.page)
+    yield opened
+    context.close()
+    assert errors == []
+    assert [url for url in asked if not url.startswith((running.page, "data:"))] == []
+
+
+def test_the_replay_moves(page: Any) -> None:
+    playwright.expect(page.locator("#state")).to_have_text("replaying")
+    clock = page.locator("#clock")
+    playwright.expect(clock).to_have_text(re.compile(r"^2014-05-13 \d\d:\d\d:\d\d UTC$"))
+    before = clock.inner_text()
+    playwright.expect(clock).not_to_have_text(before)
+    assert clock.inner_text() > before
+    merged = page.locator("[data-source=rides] [data-name=merged]")
+    playwright.expect(merged).not_to_have_text("0")
+    to_come = page.locator("[data-source=rides] [data-name='to come']")
+    before = int(to_come.inner_text())
+    playwright.expect(to_come).not_to_have_text(str(before))
+    assert int(to_come.inner_text()) < before
+    playwright.expect(page.get_by_role("progressbar")).not_to_have_attribute("aria-valuenow", "0")
+
+
+def test_live_features_of_a_chosen_key(page: Any) -> None:
+    features = page.get_by_role("table", name="Live features", exact=True)
+    playwright.expect(features.get_by_role("rowheader")).to_have_text(["rides_5m", "amount_1h", "last_1h"])
+    page.get_by_label("entity").select_option("rides/area")
+    key = page.locator("#key-inputs").get_by_label("area")
+    key.fill(area(0))  # with a comma, a slash and a tag
+    playwright.expect(features.get_by_role("rowheader")).to_have_text(["rides_area", "riders"])
+    playwright.expect(features.get_by_role("row").nth(1)).to_contain_text("known")
+    key.fill("nowhere")
+    playwright.expect(features.get_by_role("row").nth(1)).to_contain_text("unknown")
+    page.get_by_label("entity").select_option("rides/rider")
+    page.locator("#key-inputs").get_by_label("rider").fill("x")
+    playwright.expect(page.locator("#key-wrong")).to_contain_text('rider: read "x"; accepted: a whole number')
+    playwright.expect(features.get_by_role("rowheader")).to_have_count(0)
+
+
+def test_the_form_gives_the_gateway_s_score(page: Any, running: Running, city: City) -> None:
+    time = Replay.of(city.declaration, 5.0).since
+    form = page.locator("#predict")
+    texts = {field: form.get_by_label(field).input_value() for field in ("rider", "area", "amount", "seats")}
+    assert re.fullmatch(r"a,\d/<i> & 100%", texts["area"])
+    form.get_by_label("at", exact=False).last.fill(time)
+    form.get_by_role("button", name="Predict").click()
+    shown = page.locator("#score")
+    playwright.expect(shown).to_be_visible()
+    row = {"rider": int(texts["rider"]), "area": texts["area"], "amount": float(texts["amount"]), "at": time}
+    row["seats"] = int(texts["seats"])
+    said = httpx.post(f"{running.gateway}/v1/predict", json={"requests": [row]}, timeout=30).json()
+    [prediction] = said["predictions"]
+    assert float(shown.get_attribute("data-score")) == prediction["score"]
+    assert shown.inner_text() == f"{prediction['score']:.4f}"
+    playwright.expect(page.locator("#model")).to_have_text("of model rides, version 1")
+    used = page.get_by_role("table", name="Live features that the model was given")
+    playwright.expect(used.get_by_role("rowheader")).to_have_text(list(prediction["live"]))
+    playwright.expect(used).to_contain_text("known")
+    playwright.expect(page.locator("#badges")).to_have_text(re.compile("^complete"))
+
+
+def test_another_example_is_another_row(page: Any) -> None:
+    amount = page.locator("#predict").get_by_label("amount")
+    before = amount.input_value()
+    page.get_by_role("button", name="Another example").click()
+    assert amount.input_value() != before
+
+
+def test_what_is_wrong_with_a_field_is_said_at_the_field(page: Any) -> None:
+    form = page.locator("#predict")
+    amount = form.get_by_label("amount")
+    amount.fill("ten <b>")
+    amount.press("Enter")
+    playwright.expect(amount).to_have_attribute("aria-invalid", "true")
+    wrong = page.locator(f"#{amount.get_attribute('aria-describedby')}")
+    playwright.expect(wrong).to_have_text('read "ten <b>"; accepted: a finite number that float32 holds.')
+    playwright.expect(amount).to_be_focused()
+    playwright.expect(page.locator("#result")).to_be_hidden()
+    playwright.expect(form.locator("[aria-invalid]")).to_have_count(1)
+    amount.fill("")
+    amount.press("Enter")
+    playwright.expect(wrong).to_contain_text("read null; accepted: a finite number")
+    amount.fill("12345678901234567890")  # goes as it is typed
+    form.get_by_label("seats").fill("9007199254740993.5")
+    amount.press("Enter")
+    playwright.expect(page.locator("#predict .wrong", has_text="read 9007199254740")).to_be_visible()
+    playwright.expect(wrong).to_have_text("")
+    form.get_by_label("seats").fill("")
+    amount.press("Enter")
+    playwright.expect(page.locator("#score")).to_be_visible()
+    playwright.expect(form.locator("[aria-invalid]")).to_have_count(0)
+
+
+def test_it_fits_a_narrow_screen_and_every_field_has_a_name(page: Any) -> None:
+    playwright.expect(page.locator("#features th").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
+    assert page.evaluate("[...document.querySelectorAll('input, select')].filter(i => !i.labels.length).length") == 0
+
+
+def test_the_keyboard_reaches_everything(page: Any) -> None:
+    """Each press of Tab goes on to another control; the last one before the end is the form's, or a link."""
+    controls = page.evaluate("document.querySelectorAll('input, select, button, a[href]').length")
+    reached = set()
+    for _ in range(controls):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
+    assert len(reached) == controls
