@@ -70,7 +70,7 @@ class Gateway:
         """
         with self.metrics.stage("parse"):
             rows = self.parser.parse(body)
-        call.facts["rows"] = len(rows)
+        call.facts |= {"rows": len(rows), "features": self._declaration.features_fingerprint}
         begun = time.perf_counter()
 
         def score(looked: Looked) -> dict[str, Any]:

@@ -239,7 +239,7 @@ def test_a_fault_of_the_gateway_is_told_without_its_traceback(client: Client, mo
     assert [each["request_id"] for each in logs if each["event"] == "unexpected"] == [reply["request_id"]]
 
 
-def test_a_line_is_logged_for_each_request(client: Client) -> None:
+def test_a_line_is_logged_for_each_request(client: Client, declaration: Declaration) -> None:
     parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     with structlog.testing.capture_logs() as logs:
         client.post({"requests": [row(), row()]}, {"X-Request-ID": "mine", "traceparent": parent})
@@ -256,6 +256,7 @@ def test_a_line_is_logged_for_each_request(client: Client) -> None:
         "route": "/v1/predict",
         "status": 200,
         "rows": 2,
+        "features": declaration.features_fingerprint,
         "version": 1,
         "stale": False,
         "defaults": False,
