@@ -112,6 +112,7 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
         events=read.events,
         not_counted=tuple(read.not_counted),
         ablation=compare(figures.pairs(outputs["Ablation"])) if declaration.evaluation.ablation_seeds else (),
+        parity=figures.checks(outputs["ParityGate"]),
         metrics=figures.metrics(outputs["Evaluator"]),
         example=figures.example(outputs["ExampleGen"], declaration),
         seconds=time.monotonic() - started,
@@ -164,7 +165,7 @@ def _look(settings: RunSettings) -> _Found:
     events = event_files(declaration, {}) if declaration.live else []
     content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
-    sections = declaration.only("training", "tuning", "evaluation").model_dump_json()
+    sections = declaration.only("training", "tuning", "evaluation", "gate").model_dump_json()
     whole = digest([sections, schema, content, code, str(settings.trials)])
     return _Found(files, events, schema, content, code, whole)
 

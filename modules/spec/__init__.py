@@ -12,10 +12,12 @@ from modules.spec.errors import (
     NotBlessedError,
     NotFoundError,
     OutputError,
+    ParityError,
     SourceUnavailable,
     StoreUnavailable,
     TwinbeamError,
 )
+from modules.spec.gate import Gate
 from modules.spec.live import Live
 from modules.spec.live_feature import LiveFeature
 from modules.spec.serving import Serving
@@ -39,12 +41,14 @@ __all__ = [
     "Condition",
     "Declaration",
     "DeclarationError",
+    "Gate",
     "InputError",
     "Live",
     "LiveFeature",
     "NotBlessedError",
     "NotFoundError",
     "OutputError",
+    "ParityError",
     "Serving",
     "Source",
     "SourceUnavailable",

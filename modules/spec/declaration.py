@@ -10,6 +10,7 @@ from modules.spec.columns import Column
 from modules.spec.evaluation import Evaluation, Threshold
 from modules.spec.field_error import FieldError, within
 from modules.spec.frozen import Frozen
+from modules.spec.gate import Gate
 from modules.spec.label import Label
 from modules.spec.live import Live, check_name
 from modules.spec.live_feature import LiveFeature
@@ -51,6 +52,8 @@ class Declaration(Frozen):
     """What `--tune` tries."""
     evaluation: Evaluation
     """What a model must reach to be pushed."""
+    gate: Gate = Gate()
+    """What is compared before a model is pushed."""
     serving: Serving = Serving()
     """What the gateway does when live features are old, or cannot be looked up."""
 
@@ -166,7 +169,7 @@ class Declaration(Frozen):
         return next(iter(self._with_role("id")), None)
 
     def only(self, *sections: str) -> Self:
-        """A copy in which `data`, `spans`, `training`, `tuning`, `evaluation` and `serving` hold nothing unless named.
+        """A copy in which those sections that make no examples hold nothing unless named.
 
         A component is given the sections that it reads, so that an edit of another does not run it again. Of `live`,
         unless it is named, only what makes the features of the examples is left (`Live.without_operation`).
@@ -177,6 +180,7 @@ class Declaration(Frozen):
             "training": Training(),
             "tuning": Tuning(),
             "evaluation": Evaluation(thresholds={"auc": Threshold(at_least=0.0)}),
+            "gate": Gate(),
             "serving": Serving(),
             "live": self.live and self.live.without_operation(),
         }

@@ -9,7 +9,8 @@ TwinbeamError
 ├── BusyError          8  another run holds the output directory
 ├── NotFoundError      9  there is no such model, version or run
 ├── StoreUnavailable  10  the online store is down, too slow or full
-└── SourceUnavailable 11  the source of events is down or too slow
+├── SourceUnavailable 11  the source of events is down or too slow
+└── ParityError       12  features or scores differ between training and serving
 
 Every message says what is wrong, where, and how to mend it. An error carries one string, so that it survives pickling
 between worker processes.
@@ -56,3 +57,7 @@ class StoreUnavailable(TwinbeamError):
 
 class SourceUnavailable(TwinbeamError):
     exit_code = 11
+
+
+class ParityError(TwinbeamError):
+    exit_code = 12

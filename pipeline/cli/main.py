@@ -2,7 +2,8 @@
 
 Exit codes: 0 done; 1 unexpected error; 2 wrong options; 3 declaration; 4 data or request; 5 anomalies in the data;
 6 model not blessed; 7 output cannot be written; 8 another run holds the output; 9 not found;
-10 store unavailable; 11 source unavailable; 130 interrupted.
+10 store unavailable; 11 source unavailable; 12 features or scores differ between training and serving;
+130 interrupted.
 """
 
 import contextlib

@@ -27,6 +27,12 @@ SUMMARY_FILE = "summary.json"
 """In the examples' directory: rows and positives by split, and nulls by column."""
 
 
+class LiveValues(types.Artifact):
+    """The rows with their live features at full width, as a backfill writes them; empty without live features."""
+
+    TYPE_NAME = "LiveValues"
+
+
 class ExampleGenSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "files": component_spec.ExecutionParameter(type=str),
@@ -35,7 +41,10 @@ class ExampleGenSpec(component_spec.ComponentSpec):
         "declaration": component_spec.ExecutionParameter(type=str),
     }
     INPUTS: dict[str, Any] = {}
-    OUTPUTS = {"examples": component_spec.ChannelParameter(type=standard_artifacts.Examples)}
+    OUTPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "live_values": component_spec.ChannelParameter(type=LiveValues),
+    }
     TYPE_ANNOTATION = Process
 
 
@@ -47,16 +56,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         files = [InputFile(**file) for file in json.loads(exec_properties["files"])]
         events = [(source, InputFile(**file)) for source, file in json.loads(exec_properties["events"])]
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        with tempfile.TemporaryDirectory(dir=examples.uri, prefix=".live-") as live:
-            account = self._backfill(declaration, events, files, Path(live)) if declaration.live else Account()
-            sound = declaration.live is not None and not account.refused
-            summary_file = Path(examples.uri, SUMMARY_FILE)
-            with self._make_beam_pipeline() as pipeline:
-                _ = (
-                    pipeline
-                    | "Ingest" >> Ingest(files, declaration, examples.uri, str(Path(live, "values")) if sound else None)
-                    | "WriteSummary" >> beam.Map(lambda summary: write_summary(summary, account, summary_file))
-                )
+        values = artifact_utils.get_single_uri(output_dict["live_values"])
+        account = self._backfill(declaration, events, files, values) if declaration.live else Account()
+        sound = declaration.live is not None and not account.refused
+        summary_file = Path(examples.uri, SUMMARY_FILE)
+        with self._make_beam_pipeline() as pipeline:
+            _ = (
+                pipeline
+                | "Ingest" >> Ingest(files, declaration, examples.uri, values if sound else None)
+                | "WriteSummary" >> beam.Map(lambda summary: write_summary(summary, account, summary_file))
+            )
         check(read_summary(examples.uri), declaration)
         if account.refused:
             check_account(account)
@@ -64,20 +73,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         examples_utils.set_payload_format(examples, example_gen_pb2.PayloadFormat.FORMAT_PARQUET)
 
     def _backfill(
-        self, declaration: Declaration, events: list[tuple[str, InputFile]], files: list[InputFile], live: Path
+        self, declaration: Declaration, events: list[tuple[str, InputFile]], files: list[InputFile], values: str
     ) -> Account:
-        """The live features of the files' rows, below `live`; and what became of the events."""
-        report, scratch, values = live / "account.json", live / "pieces", live / "values"
-        for directory in (scratch, values):
-            directory.mkdir()
+        """Writes the live features of the files' rows to `values`; what became of the events."""
         shards = shards_for([*(file for _, file in events), *files])
-        with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "LiveFeatures" >> Backfill(declaration, events, files, str(scratch), str(values), shards)
-                | "WriteAccount" >> beam.Map(lambda account: report.write_text(account.to_json()))
-            )
-        return Account.from_json(report.read_text())
+        with tempfile.TemporaryDirectory(dir=values, prefix=".pieces-") as scratch:
+            report = Path(scratch, "account.json")
+            with self._make_beam_pipeline() as pipeline:
+                _ = (
+                    pipeline
+                    | "LiveFeatures" >> Backfill(declaration, events, files, scratch, values, shards)
+                    | "WriteAccount" >> beam.Map(lambda account: report.write_text(account.to_json()))
+                )
+            return Account.from_json(report.read_text())
 
 
 def write_summary(summary: Summary, account: Account, path: Path) -> None:
@@ -126,7 +134,7 @@ def check(summary: Summary, declaration: Declaration) -> None:
 
 
 class ExampleGen(base_beam_component.BaseBeamComponent):
-    """Rows to Parquet examples in the splits train, validation and eval."""
+    """Rows to Parquet examples in the splits train, validation and eval, and to their live features at full width."""
 
     SPEC_CLASS = ExampleGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
@@ -149,5 +157,6 @@ class ExampleGen(base_beam_component.BaseBeamComponent):
                 content=content,
                 declaration=declaration.only().model_dump_json(),
                 examples=types.Channel(type=standard_artifacts.Examples),
+                live_values=types.Channel(type=LiveValues),
             )
         )

@@ -1,4 +1,4 @@
-"""Pusher: a blessed model becomes the next version; a withheld blessing ends the run."""
+"""Pusher: a model that is blessed twice, as good and as served, becomes the next version; else the run ends."""
 
 import json
 from pathlib import Path
@@ -12,8 +12,9 @@ from tfx.proto import pusher_pb2
 from tfx.types import artifact_utils
 from tfx.utils import path_utils, proto_utils
 
-from modules.spec import NotBlessedError
+from modules.spec import NotBlessedError, ParityError
 from pipeline.components.evaluator import MISSED_PROPERTY
+from pipeline.components.parity_gate import BLESSED, BLESSED_PROPERTY, CHECKS_FILE, read_checks
 from pipeline.serving.versions import push, versions
 
 VERSION_PROPERTY = "pushed_version"
@@ -21,6 +22,10 @@ VERSION_PROPERTY = "pushed_version"
 
 PROVENANCE_FILE = "provenance.json"
 """In the pushed model's assets.extra: what made it."""
+
+
+_SHOWN = 3
+"""How many differences of a check the message shows."""
 
 
 class Executor(base_executor.BaseExecutor):
@@ -37,6 +42,9 @@ class Executor(base_executor.BaseExecutor):
                 f"the model is not good enough and was not pushed: {missed}. "
                 "Improve it, or change evaluation.thresholds in the declaration."
             )
+        parity = artifact_utils.get_single_instance(input_dict["infra_blessing"])
+        if parity.get_int_custom_property(BLESSED_PROPERTY) != BLESSED:
+            raise ParityError(_refusal(parity.uri))
         destination = pusher_pb2.PushDestination()
         proto_utils.json_to_proto(exec_properties["push_destination"], destination)
         base = Path(destination.filesystem.base_directory)
@@ -55,6 +63,16 @@ class Executor(base_executor.BaseExecutor):
         pushed.set_string_custom_property(VERSION_PROPERTY, str(version))
 
 
+def _refusal(uri: str) -> str:
+    """What differs between training and serving, in words."""
+    failed = [check for check in read_checks(uri) if not check.passed]
+    lines = ["training and serving do not agree, and the model was not pushed."]
+    for check in failed:
+        lines.append(f"{check.name}: {check.sentence}")
+        lines += [f"  {difference}" for difference in check.differences[:_SHOWN]]
+    return "\n".join([*lines, f"All of it is in {Path(uri, CHECKS_FILE)}; docs/gate.md says what to do."])
+
+
 def _content(directory: Path) -> dict[str, bytes]:
     """The files of a SavedModel, its provenance left out."""
     files = {str(path.relative_to(directory)): path for path in directory.rglob("*") if path.is_file()}
@@ -62,17 +80,23 @@ def _content(directory: Path) -> dict[str, bytes]:
 
 
 class Pusher(StockPusher):
-    """Pushes `model` into the next version below `base`, if `model_blessing` says so."""
+    """Pushes `model` into the next version below `base`, if both blessings say so."""
 
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
-        self, model: types.BaseChannel, model_blessing: types.BaseChannel, base: Path, provenance: dict[str, str]
+        self,
+        model: types.BaseChannel,
+        model_blessing: types.BaseChannel,
+        infra_blessing: types.BaseChannel,
+        base: Path,
+        provenance: dict[str, str],
     ) -> None:
         filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=str(base))
         super().__init__(
             model=model,
             model_blessing=model_blessing,
+            infra_blessing=infra_blessing,
             push_destination=pusher_pb2.PushDestination(filesystem=filesystem),
             custom_config=provenance,
         )

@@ -14,6 +14,7 @@ from modules.kernel.plan import Entity, named_sources
 from modules.live import entities
 from modules.spec import Declaration, InputError
 from modules.spec.duration import written
+from pipeline.ingest.files import InputFile
 from pipeline.jobs.backfill import backfill
 from pipeline.jobs.stream import stream
 from pipeline.live.columns import event_columns, request_columns
@@ -61,12 +62,10 @@ class Difference:
     """16 hexadecimal digits each."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Replayed:
-    """What a replay found. A value is one feature of one request; an answer is a value that was read at a pause."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compared:
+    """What was found. A value is one feature of one request; an answer is a value that was read at a pause."""
 
-    events: dict[str, int]
-    """Events by source."""
     requests: int
     features: int
     pauses: int
@@ -84,6 +83,16 @@ class Replayed:
     """The shortest `live.lookback` with which every value can be compared, if that is longer than the declared one."""
     differences: tuple[Difference, ...]
     """The first few."""
+    by_feature: dict[str, int] = dataclasses.field(default_factory=dict)
+    """The mismatches by feature, where there are any."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Replayed(Compared):
+    """What a replay found."""
+
+    events: dict[str, int]
+    """Events by source."""
 
 
 def replay(
@@ -108,24 +117,53 @@ def replay(
       DeclarationError, InputError: What backfill or stream refuse, or a disorder that is not accepted.
       KeyboardInterrupt: SIGINT or SIGTERM came; the namespace is removed.
     """
-    recorded = _recorded(declaration, events, disorder)
+    recorded = _recorded(declaration, event_files(declaration, events), disorder)
     with tempfile.TemporaryDirectory(prefix="twinbeam-replay-") as scratch:
         place = Place(store or f"sqlite://{scratch}/rows.db", f"replay-{uuid.uuid4().hex}")
         place.open().close()  # a URL that names no store is refused before the long part
         account = backfill(declaration, events, requests, Path(scratch, "batch"))
         comparison = _Comparison(declaration, Path(scratch, "batch"))
         try:
-            comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events)
+            comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=True)
         finally:
             drop_namespace(place.url, place.namespace)
-        return comparison.result(account.events)
+        return Replayed(**vars(comparison.result()), events=account.events)
+
+
+def compare(
+    declaration: Declaration,
+    files: Sequence[tuple[str, InputFile]],
+    expected: Path,
+    scratch: Path,
+    disorder: Disorder,
+    batch_events: int = 20_000,
+) -> Compared:
+    """The second half of a replay: what a fresh SQLite store answers, beside values that were computed before.
+
+    Args:
+      declaration: The live features.
+      files: The files of events, each with its source and a partition of the stream.
+      expected: A directory of Parquet files as a backfill writes them, or of some of its rows.
+      scratch: An empty directory for the store; whoever calls removes it.
+      disorder: What is done to the events on their way.
+      batch_events: How many events are merged at once at most.
+    """
+    comparison = _Comparison(declaration, expected)
+    place = Place(f"sqlite://{scratch}/rows.db", f"compare-{uuid.uuid4().hex}")
+    recorded = _recorded(declaration, files, disorder)
+    comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=False)
+    return comparison.result()
+
+
+def enough_lookback(declaration: Declaration) -> int:
+    """The shortest look-back with which a replay can compare every value, in microseconds."""
+    return max(_enough_lookback(entity) for entity in entities(declaration))
 
 
 def _recorded(
-    declaration: Declaration, events: Mapping[str, Sequence[str]], disorder: Disorder
+    declaration: Declaration, files: Sequence[tuple[str, InputFile]], disorder: Disorder
 ) -> dict[str, tuple[Recorded, ...]]:
     """The recordings of each source that features are computed from."""
-    files = event_files(declaration, events)
     assert declaration.live is not None
     kinds = entities(declaration)
     found = {}
@@ -172,10 +210,16 @@ class _Comparison:
         halves = np.unique(self._times // self._every)
         self._pauses = np.unique(halves[:, None] + np.arange(_PAUSES)) * self._every
         self._compared = self._mismatches = self._incomplete = self._refused = 0
+        self._by_feature: dict[str, int] = {}
         self._differences: list[Difference] = []
 
     def run(
-        self, recorded: dict[str, tuple[Recorded, ...]], place: Place, dead_letters: str, batch_events: int
+        self,
+        recorded: dict[str, tuple[Recorded, ...]],
+        place: Place,
+        dead_letters: str,
+        batch_events: int,
+        drain_on_signals: bool,
     ) -> None:
         """Streams the events, and reads at each pause."""
         name = uuid.uuid4().hex
@@ -186,7 +230,7 @@ class _Comparison:
             )
             pace(name, pacer)
             try:
-                stream(self._declaration, sources, place, dead_letters, batch_events, drain_on_signals=True)
+                stream(self._declaration, sources, place, dead_letters, batch_events, drain_on_signals)
             finally:
                 pace(name, None)
         if pacer.pause is not None:
@@ -207,7 +251,9 @@ class _Comparison:
         self._compared += int(answer.complete.sum())
         self._refused += int(too_old.sum())
         self._incomplete += int((~answer.complete & ~too_old).sum())
-        self._mismatches += int(different.sum())
+        if count := int(different.sum()):
+            self._mismatches += count
+            self._by_feature[name] = self._by_feature.get(name, 0) + count
         for at in np.flatnonzero(different)[: _FIRST - len(self._differences)].tolist():
             self._differences.append(
                 Difference(
@@ -222,11 +268,10 @@ class _Comparison:
                 )
             )
 
-    def result(self, events: dict[str, int]) -> Replayed:
+    def result(self) -> Compared:
         """What was found."""
-        enough = max(_enough_lookback(entity) for entity in self._entities)
-        return Replayed(
-            events=events,
+        enough = enough_lookback(self._declaration)
+        return Compared(
             requests=len(self._times),
             features=len(self._features),
             pauses=len(self._pauses),
@@ -237,6 +282,7 @@ class _Comparison:
             never_compared=sum(int((~done).sum()) for done in self._done.values()),
             lookback=written(enough) if enough > self._lookback else None,
             differences=tuple(self._differences),
+            by_feature=self._by_feature,
         )
 
 

@@ -22,6 +22,7 @@ from pipeline.components.curated_schema import CuratedSchema
 from pipeline.components.evaluator import Evaluator
 from pipeline.components.example_gen import ExampleGen
 from pipeline.components.example_validator import ExampleValidator
+from pipeline.components.parity_gate import ParityGate
 from pipeline.components.pusher import Pusher
 from pipeline.components.statistics_gen import StatisticsGen
 from pipeline.components.transform import Transform
@@ -132,11 +133,27 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
 
     evaluator = Evaluator(examples, trainer.outputs["model"], baseline.outputs["baseline_model"], declaration)
 
-    pusher = Pusher(trainer.outputs["model"], evaluator.outputs["blessing"], inputs.serving_dir, inputs.provenance)
+    parity_gate = ParityGate(
+        examples=examples,
+        live_values=example_gen.outputs["live_values"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        model=trainer.outputs["model"],
+        evaluation=evaluator.outputs["evaluation"],
+        events=inputs.events,
+        declaration=declaration,
+    )
+
+    pusher = Pusher(
+        model=trainer.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=parity_gate.outputs["blessing"],
+        base=inputs.serving_dir,
+        provenance=inputs.provenance,
+    )
 
     components = [example_gen, statistics_gen, schema_gen, curated, example_validator, transform]
     asked_for = [*([tuner] if inputs.trials else []), *([ablation] if seeds else [])]
-    return _pipeline(inputs, place, [*components, *asked_for, trainer, baseline, evaluator, pusher])
+    return _pipeline(inputs, place, [*components, *asked_for, trainer, baseline, evaluator, parity_gate, pusher])
 
 
 def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) -> Pipeline:

@@ -27,7 +27,8 @@ _PLACES = {
     "Trainer": (5, 1),
     "Baseline": (6, 2),
     "Evaluator": (7, 1),
-    "Pusher": (8, 1),
+    "ParityGate": (8, 1),
+    "Pusher": (9, 1),
 }
 """Column and row of each component; without a Tuner the Ablation has its place."""
 
@@ -36,6 +37,7 @@ EDGES: dict[tuple[str, str], Route] = {
     ("ExampleGen", "ExampleValidator"): "over",
     ("ExampleGen", "Transform"): "over",
     ("ExampleGen", "Evaluator"): "over",
+    ("ExampleGen", "ParityGate"): "over",
     ("StatisticsGen", "SchemaGen"): "up",
     ("StatisticsGen", "ExampleValidator"): "along",
     ("CuratedSchema", "ExampleValidator"): "rise",
@@ -44,13 +46,17 @@ EDGES: dict[tuple[str, str], Route] = {
     ("Transform", "Tuner"): "step",
     ("Transform", "Ablation"): "step",
     ("Transform", "Trainer"): "along",
+    ("Transform", "ParityGate"): "over",
     ("Tuner", "Ablation"): "down",
     ("Tuner", "Trainer"): "step",
     ("Trainer", "Baseline"): "step",
     ("Trainer", "Evaluator"): "along",
+    ("Trainer", "ParityGate"): "under",
     ("Trainer", "Pusher"): "under",
     ("Baseline", "Evaluator"): "step",
-    ("Evaluator", "Pusher"): "along",
+    ("Evaluator", "ParityGate"): "along",
+    ("Evaluator", "Pusher"): "over",
+    ("ParityGate", "Pusher"): "along",
 }
 """(from, to): what `to` needs of `from`, or waits for; and how the edge runs."""
 

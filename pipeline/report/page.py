@@ -5,7 +5,7 @@ import dataclasses
 from modules.spec import EVAL, SPLITS, TRAIN, Declaration
 from pipeline import curated_schema
 from pipeline.orchestration.local_runner import Outputs
-from pipeline.report import checks, judgement, learning, live, provenance, slices, trials
+from pipeline.report import checks, judgement, learning, live, parity, provenance, slices, trials
 from pipeline.report.calibration import calibration_plot, score_plot
 from pipeline.report.columns import Columns, columns
 from pipeline.report.graph import Graph, graph
@@ -55,6 +55,7 @@ class Page:
     with_baseline: bool
     plots: tuple[Plot, ...]
     live: live.Live | None
+    parity: tuple[parity.Row, ...]
     slices: tuple[slices.SliceTable, ...]
     few: int
     sources: tuple[provenance.Entry, ...]
@@ -91,6 +92,7 @@ def page(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs
         with_baseline=bool(baseline),
         plots=(*ranking_plots(scores), calibration_plot(scores), score_plot(scores)),
         live=live.live(record, figures.pairs(outputs["Ablation"]) if record.ablation else []),
+        parity=parity.parity(record),
         slices=slices.slice_tables(figures.sliced_metrics(evaluator), scores.classes, declaration),
         few=slices.FEW,
         sources=provenance.sources(record),

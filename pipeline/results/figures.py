@@ -21,11 +21,13 @@ from modules.trainer import HISTORY_FILE
 from pipeline.components.ablation import read_pairs
 from pipeline.components.evaluator import BASELINE, CANDIDATE, METRICS
 from pipeline.components.example_gen import read_summary
+from pipeline.components.parity_gate import read_checks
 from pipeline.components.pusher import VERSION_PROPERTY
 from pipeline.curated_schema import differences
 from pipeline.ingest.examples import values_of
 from pipeline.ingest.ingest import Summary
 from pipeline.orchestration.local_runner import Finished, Outputs
+from pipeline.parity.check import Check
 from pipeline.results.ablation import phrase
 
 
@@ -55,6 +57,11 @@ def read(outputs: Outputs) -> Summary:
 def pairs(outputs: Outputs) -> list[Pair]:
     """The Ablation's metrics, one entry a seed."""
     return read_pairs(_uri(outputs, "ablation"))
+
+
+def checks(outputs: Outputs) -> tuple[Check, ...]:
+    """What the parity gate compared."""
+    return read_checks(_uri(outputs, "blessing"))
 
 
 def example(outputs: Outputs, declaration: Declaration) -> dict[str, float | int | str]:
@@ -151,6 +158,13 @@ def _trainer(outputs: Outputs) -> str:
     return f"{looks[-1]['step']:.0f} steps, best validation loss {best['val_loss']:.4f} at step {best['step']:.0f}"
 
 
+def _parity_gate(outputs: Outputs) -> str:
+    found = checks(outputs)
+    failed = [f"{check.name}: {check.sentence}" for check in found if not check.passed]
+    compared = f"{len(found)} checks, {sum(check.compared for check in found):,} values"
+    return "; ".join(failed) if failed else f"{compared}, none differs"
+
+
 def _baseline(outputs: Outputs) -> str:
     return "the last blessed model" if outputs.get("baseline_model") else "no earlier model"
 
@@ -177,5 +191,6 @@ _FIGURES: dict[str, Callable[[Any], str]] = {
     "Trainer": _trainer,
     "Baseline": _baseline,
     "Evaluator": _evaluator,
+    "ParityGate": _parity_gate,
     "Pusher": lambda outputs: f"version {pushed_version(outputs)}",
 }

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from modules.paired import Comparison
 from modules.spec.frozen import Frozen
+from pipeline.parity.check import Check
 
 MetricValue = Annotated[
     float,
@@ -61,6 +62,8 @@ class RunRecord(Frozen):
     """Which of the events do not count, and why."""
     ablation: tuple[Comparison, ...]
     """The model with its live features beside the same without them, by metric; empty if that was not tried."""
+    parity: tuple[Check, ...]
+    """What the parity gate compared."""
     metrics: dict[str, MetricValue]
     """The model's metrics on the eval split."""
     example: dict[str, float | int | str]

@@ -213,6 +213,7 @@ SECTIONS = {
     "training": "training.steps=7",
     "tuning": "tuning.algorithm=bayesian",
     "evaluation": "evaluation.thresholds.auc.at_least=0.7",
+    "gate": "gate.rows=all",
     "serving": "serving.when_stale=refuse",
 }
 

@@ -152,7 +152,9 @@ def test_examples_with_other_live_features_are_refused(tmp_path: Path) -> None:
         file.write(batch.replace_schema_metadata({"twinbeam.features": "f" * 64}))
     with ExampleFile(nobodys) as file:
         file.write(batch.replace_schema_metadata(None))
-    with pytest.raises(InputError, match=r"theirs.parquet: its live features have the fingerprint ffffffffffff, those "):
+    with pytest.raises(
+        InputError, match=r"theirs.parquet: its live features have the fingerprint ffffffffffff, those "
+    ):
         next(read_examples(str(theirs), ["y"], DECLARATION))
     with pytest.raises(InputError, match=r"nobodys.parquet: holds no fingerprint of live features"):
         next(read_examples(str(nobodys), ["y"], DECLARATION))

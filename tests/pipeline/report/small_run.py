@@ -23,6 +23,7 @@ from pipeline.components.ablation import PAIRS_FILE, AblationResult
 from pipeline.components.evaluator import BASELINE, CANDIDATE, MISSED_PROPERTY, SCORE, eval_config
 from pipeline.orchestration.local_runner import Outputs
 from pipeline.orchestration.pipeline import DIRECT_RUNNER
+from pipeline.parity.check import Check
 from pipeline.results.record import ComponentRecord, RunRecord
 
 HOSTILE = "<script>alert('x')</script>"
@@ -107,6 +108,7 @@ def make_run(
         events={HOSTILE: 9} if pairs else {},
         not_counted=(f"{HOSTILE}, 1 event (late)",) if pairs else (),
         ablation=compare(pairs) if pairs else (),
+        parity=(Check("scores", True, 1200, 0, f"1,200 values of {HOSTILE} compared, none differs."),),
         metrics={
             "auc": 0.75,
             "precision": 0.5,

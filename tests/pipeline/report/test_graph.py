@@ -82,13 +82,13 @@ def test_without_tuner_and_ablation_their_column_closes() -> None:
 
 
 def test_a_straight_edge_goes_from_box_to_box() -> None:
-    drawn = graph([_record("Evaluator"), _record("Pusher", cached=True)])
+    drawn = graph([_record("Evaluator"), _record("ParityGate", cached=True)])
     start, end = drawn.boxes
     y = start.y + start.height / 2
     assert drawn.edges[0].data == f"M{start.x + start.width:.1f} {y:.1f}L{end.x:.1f} {y:.1f}"
     assert drawn.edges[1].data.startswith(f"M{end.x:.1f} {y:.1f}")  # the arrow's tip
     assert [box.reused for box in drawn.boxes] == [False, True]
-    assert drawn.description == "2 components, 1 of them reused. Evaluator to Pusher"
+    assert drawn.description == "2 components, 1 of them reused. Evaluator to ParityGate"
 
 
 def test_timings_follow_each_other() -> None:

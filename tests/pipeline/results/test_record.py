@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from modules.paired import Pair, compare
+from pipeline.parity.check import Check
 from pipeline.results.record import ComponentRecord, RunRecord
 
 RECORD = RunRecord(
@@ -23,6 +24,7 @@ RECORD = RunRecord(
     events={"trips": 9},
     not_counted=("trips, 1 event (late)",),
     ablation=compare([Pair(1, {"auc": 0.8}, {"auc": 0.7}), Pair(2, {"auc": 0.8}, {"auc": 0.75})]),
+    parity=(Check("scores", True, 7, 0, "7 values of 7 rows compared, none differs."),),
     metrics={"auc": 0.75},
     example={"fare": 12.5, "payment_type": "Cash", "trip_seconds": 60},
     seconds=12.5,

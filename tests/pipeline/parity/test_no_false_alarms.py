@@ -1,0 +1,41 @@
+"""Where nothing is planted, nothing is found."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import pipeline.parity.live as live_check
+from pipeline.parity.gate import judge
+from tests.artifacts import taxi
+from tests.pipeline.parity.conftest import ROWS, Streams, whole_taxi
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+def test_twenty_seeds_of_shuffling_duplication_and_lateness(streamed: Streams, seed: int) -> None:
+    check = streamed(seed=seed)
+    assert check.passed, check.sentence
+    assert check.compared > 2 * 8 * ROWS
+
+
+def test_a_run_of_the_taxi_data(taxi_run: Path, quick_disk: None) -> None:
+    checks = judge(*whole_taxi(taxi_run))
+    assert [check.name for check in checks] == ["live features", "transformed features", "scores", "contract"]
+    for check in checks:
+        assert check.passed, check.sentence
+        assert check.differences == ()
+    assert [check.compared for check in checks[1:]] == [3 * 22 * ROWS, 4 * 2 * ROWS, 5]
+
+
+def test_features_whose_delay_is_shorter_than_the_lateness(streamed: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are complete only long after the request; the look-back that is declared would not do."""
+    monkeypatch.setattr(live_check, "_MOST_PAUSES", 10**9)
+    check = streamed(declaration=taxi("live.sources.trips.lateness=2d"))
+    assert check.passed, check.sentence
+
+    monkeypatch.setattr(live_check, "enough_lookback", lambda declaration: 86_400_000_000)
+    check = streamed(declaration=taxi("live.sources.trips.lateness=2d"), seed=2)
+    assert not check.passed
+    assert check.differing == 0
+    assert re.search("none differs, [0-9,]+ values were never complete; rounded once", check.sentence)

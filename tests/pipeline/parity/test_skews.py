@@ -1,0 +1,247 @@
+"""What the gate notices: in turn one side of serving does not do what training did, and the right check says where."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import tensorflow as tf
+
+import pipeline.parity.live as live_check
+import pipeline.parity.transformed as transformed_check
+from modules.kernel import plan
+from modules.spec import Declaration, load_declaration
+from pipeline.live.reader import FeatureReader
+from pipeline.parity.exported import Exported, named_inputs
+from pipeline.parity.gate import judge
+from pipeline.parity.scores import scores
+from pipeline.parity.transformed import transformed_features
+from pipeline.serving.model_server import json_text
+from pipeline.stores.sqlite import SqliteStore
+from tests.artifacts import taxi
+from tests.conftest import ROOT
+from tests.pipeline.jobs.test_replay_finds import BROKEN, _verdict, _Windows
+from tests.pipeline.parity.conftest import Scene, Streams
+
+Planting = Callable[[pytest.MonkeyPatch], None]
+
+
+class _SameTickSeen(_Windows):
+    def edges(self, slots: np.ndarray) -> np.ndarray:
+        start, stop = super().edges(slots)
+        return np.stack([start, np.where((self.delay == 900) & (self.edge == 1), slots + 1, stop)])
+
+
+def _same_tick_seen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(plan, "Windows", _SameTickSeen)
+
+
+def _float32_answers(patch: pytest.MonkeyPatch) -> None:
+    read = FeatureReader.read
+
+    def narrow(self: FeatureReader, columns: Any, times: np.ndarray) -> Any:
+        return {
+            name: each._replace(values=each.values.astype(np.float32).astype(each.values.dtype))
+            for name, each in read(self, columns, times).items()
+        }
+
+    patch.setattr(FeatureReader, "read", narrow)
+
+
+def _stale_rows(patch: pytest.MonkeyPatch) -> None:
+    fetch = SqliteStore.fetch
+    first: dict[Any, Any] = {}
+
+    def stale(self: SqliteStore, rows: Any) -> Any:
+        found = fetch(self, rows)
+        kept = [parts and first.setdefault(key, parts) for key, parts in zip(rows, found.rows, strict=True)]
+        return dataclasses.replace(found, rows=kept)
+
+    patch.setattr(SqliteStore, "fetch", stale)
+
+
+STREAM: dict[str, tuple[Planting, str]] = {
+    "the edge at the request is closed, not open": (
+        BROKEN["the edge at the request is closed, not open"], "area_trips_6h",
+    ),
+    "the far edge is open, not closed": (BROKEN["the far edge is open, not closed"], "company_trips_7d"),
+    "an event of the same tick is seen": (_same_tick_seen, "area_trips_6h"),
+    "a label leaks through a delay that is not honoured": (
+        BROKEN["a label is seen before its delay"], "area_tip_share_7d",
+    ),
+    "the store answers in float32": (_float32_answers, "company_tip_share_30d"),
+    "late events are dropped": (_verdict(-240_000_000, 0), "area_trips_6h"),
+    "duplicates are counted": (BROKEN["nothing is deduplicated"], "area_trips_7d"),
+    "a row in the store is stale": (_stale_rows, "area_trips_1d"),
+    "a null key is a key": (BROKEN["a null key is a key"], "company_trips_7d"),
+    "the store loses the older part of a row": (
+        BROKEN["the store loses the older part of a row"], "area_companies_30d",
+    ),
+}  # fmt: skip
+"""Skews of the stream's side, each with a feature that is among those that it changes."""
+
+
+@pytest.mark.parametrize("skew", STREAM)
+def test_a_skew_of_the_stream(streamed: Streams, monkeypatch: pytest.MonkeyPatch, skew: str) -> None:
+    plant, feature = STREAM[skew]
+    with monkeypatch.context() as patch:
+        plant(patch)
+        check = streamed()
+    assert not check.passed
+    assert check.differing > 0
+    assert f"{feature} (" in check.sentence
+    assert "rounded once, beside the examples: 1,600 values of 200 rows compared, none differs." in check.sentence
+    assert all(each.expected_bits != each.found_bits for each in check.differences)
+
+
+def test_the_stream_counts_in_another_time_zone(streamed: Streams) -> None:
+    check = streamed(shifted_s=3600)
+    assert not check.passed
+    assert "area_trips_6h (" in check.sentence
+
+
+def test_a_default_differs(streamed: Streams) -> None:
+    """A default is in no fingerprint of the store, and no window has to be looked at to be wrong."""
+    other = taxi("gate.rows=200", "live.features.company_tip_share_30d.default=0.1")
+    check = streamed(declaration=other)
+    assert not check.passed
+    assert {each.feature for each in check.differences} == {"company_tip_share_30d"}
+    assert {(each.expected, each.found) for each in check.differences} == {("0.09", "0.1")}
+
+
+def test_the_examples_were_rounded_otherwise(scene: Scene, streamed: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(values: np.ndarray) -> np.ndarray:
+        near = values if values.dtype == np.int64 else values.astype(np.float32)
+        return np.where(near > values, np.nextafter(near, np.float32(-1)), near).astype(near.dtype)
+
+    monkeypatch.setattr(live_check, "to_example", down)
+    check = streamed()
+    assert not check.passed
+    assert "none differs; rounded once" in check.sentence
+    assert "company_tip_share_30d as an example (" in check.sentence
+
+
+def test_one_bit_of_one_example(scene: Scene, streamed: Streams) -> None:
+    name = "area_tip_share_30d"
+    values = scene.sample.columns[name].to_numpy(zero_copy_only=False).copy()
+    values[7] = np.nextafter(values[7], np.float32(1))
+    altered = dataclasses.replace(scene.sample, columns={**scene.sample.columns, name: pa.array(values)})
+    check = streamed(rows=altered)
+    assert (check.passed, check.differing) == (False, 1)
+    [difference] = check.differences
+    assert difference.feature == f"{name} as an example"
+    assert difference.key == {"row_id": scene.sample.ids[7].as_py().decode()}
+    assert difference.time == scene.sample.time(7)
+    assert int(difference.found_bits, 16) - int(difference.expected_bits, 16) == 1
+
+
+def test_a_row_that_the_backfill_does_not_have(scene: Scene, streamed: Streams) -> None:
+    ids = pa.array([b"nobody", *scene.sample.ids.to_pylist()[1:]], pa.large_binary())
+    check = streamed(rows=dataclasses.replace(scene.sample, ids=ids))
+    assert not check.passed
+    assert check.differing == 0
+    assert "1 rows are missing" in check.sentence
+
+
+def _copy(scene: Scene, directory: Path) -> Path:
+    return Path(shutil.copytree(scene.material.model, directory / "model"))
+
+
+def test_a_vocabulary_is_off_by_one(scene: Scene, tmp_path: Path) -> None:
+    copy = _copy(scene, tmp_path)
+    vocabulary = copy / "assets" / "payment_type_vocabulary"
+    vocabulary.write_text("Nobody pays so\n" + vocabulary.read_text())
+    check = transformed_features(scene.declaration, scene.sample, scene.material.transformed, Exported(copy))
+    assert not check.passed
+    assert {each.feature for each in check.differences} == {"payment_type"}
+    # Rows at a time: 1, 8 and all.
+    assert check.differing == 3 * 200
+
+
+def _fahrenheit(inputs: dict[str, Any]) -> dict[str, Any]:
+    return inputs | {"trip_miles": inputs["trip_miles"] * np.float32(1.609344)}
+
+
+def _null_filled(inputs: dict[str, Any]) -> dict[str, Any]:
+    return inputs | {"company_present": np.ones_like(inputs["company_present"])}
+
+
+@pytest.mark.parametrize(
+    ("client", "feature"), [(_fahrenheit, "trip_miles"), (_null_filled, "company")], ids=["unit", "null"]
+)
+def test_a_step_is_done_in_the_client_only(
+    scene: Scene,
+    model: Exported,
+    monkeypatch: pytest.MonkeyPatch,
+    client: Callable[[dict[str, Any]], dict[str, Any]],
+    feature: str,
+) -> None:
+    monkeypatch.setattr(transformed_check, "named_inputs", lambda *given: client(named_inputs(*given)))
+    check = transformed_features(scene.declaration, scene.sample, scene.material.transformed, model)
+    assert not check.passed
+    assert {each.feature for each in check.differences} == {feature}
+
+
+def _inverted(model: Path, directory: Path) -> Path:
+    """A copy of a model of which both scoring signatures give the probability of the other class."""
+    loaded = tf.saved_model.load(str(model))
+    signatures = dict(loaded.signatures)
+    for name in ("serving_default", "serving_examples"):
+        right = loaded.signatures[name]
+
+        def wrong(right: Any = right, **inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"score": 1 - right(**inputs)["score"]}
+
+        specs = right.structured_input_signature[1]
+        signatures[name] = tf.function(wrong, autograph=False).get_concrete_function(right, **specs)
+    tf.saved_model.save(loaded, str(directory), signatures=signatures)
+    return directory
+
+
+def test_the_signatures_give_the_other_class(scene: Scene, tmp_path: Path) -> None:
+    other = _inverted(scene.material.model, tmp_path / "model")
+    kept = scene.material.scores, scene.material.score
+    check = scores(scene.declaration, scene.sample, *kept, Exported(other), other)
+    assert not check.passed
+    for way in ("serving_default", "serving_examples", "serving_default over gRPC", "serving_examples over REST"):
+        assert f"score by {way} (200), score by {way}, one by one (200)" in check.sentence
+    assert check.differing == 8 * 200
+
+
+def test_a_server_that_writes_too_few_digits(scene: Scene, model: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model is right, and what it says is not what arrives."""
+    monkeypatch.setattr(json_text, "floats", lambda values: [f"{value:.6g}" for value in values])
+    kept = scene.material.scores, scene.material.score
+    check = scores(scene.declaration, scene.sample, *kept, model, scene.material.model)
+    assert not check.passed
+    assert check.differing > 100
+    assert all("over REST" in each.feature for each in check.differences)
+
+
+def _renamed(directory: Path) -> Declaration:
+    text = (ROOT / "schema" / "taxi" / "features.yaml").read_text()
+    path = directory / "features.yaml"
+    path.write_text(text.replace("trip_miles:", "trip_distance:"))
+    return load_declaration(path, [])
+
+
+def test_a_column_is_renamed(scene: Scene, tmp_path: Path) -> None:
+    [check] = judge(_renamed(tmp_path), scene.material)
+    assert (check.name, check.passed, check.differing) == (
+        "contract",
+        False,
+        5,
+    )  # a source without an id has all columns
+    assert "for trip_distance the model takes nothing, and the declaration has float32" in check.sentence
+
+
+def test_all_of_another_declaration(scene: Scene) -> None:
+    [check] = judge(taxi("live.features.area_trips_6h.window=5h"), scene.material)
+    assert (check.name, check.passed) == ("contract", False)
+    assert check.differing == check.compared == 5  # three splits, the backfill and the model
+    assert "its live features have the fingerprint" in check.sentence
+    assert "the model was trained on live features of the fingerprint" in check.sentence
