@@ -79,7 +79,7 @@ def gone(pids: Iterable[int]) -> bool:
     return True
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running(city: City) -> Iterator[Running]:
     """Five seconds of the replay a second, so for more than a minute. SIGTERM then ends all of it, with exit code 0."""
     process = city.up("--speed", "5")
