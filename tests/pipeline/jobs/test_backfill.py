@@ -181,7 +181,7 @@ def test_the_output_names_the_features_it_was_made_for(tmp_path: Path) -> None:
     assert schema.metadata[b"twinbeam.features"].decode() == declaration.features_fingerprint
     check("part", schema, declaration)
     other = declare(tmp_path / "other", f"live.features.rides_1h.window={HOURS}h")
-    with pytest.raises(InputError, match=r"part: its live features have the fingerprint .* Run `twinbeam backfill`"):
+    with pytest.raises(InputError, match=r"part: its live features have the fingerprint .* Write it again"):
         check("part", schema, other)
     with pytest.raises(InputError, match=r"plain: holds no fingerprint of live features"):
         check("plain", pa.schema([("at", pa.int64())]), declaration)
