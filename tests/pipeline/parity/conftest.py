@@ -19,10 +19,9 @@ from pipeline.parity.gate import Material
 from pipeline.parity.live import live_features
 from pipeline.parity.sample import Sample, sample
 from tests.artifacts import artifact, taxi
-from tests.pipeline.cli.conftest import again, trained
 from tests.pipeline.jobs.conftest import quick_disk
 
-__all__ = ["again", "quick_disk", "trained"]
+__all__ = ["quick_disk"]
 
 ROWS = 200
 _DAY = 86_400_000_000
