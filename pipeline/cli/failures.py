@@ -18,6 +18,7 @@ UNEXPECTED = 1
 
 _NO_ROOM = re.compile(
     "No space left on device|File too large|database or disk is full|disk I/O error|Disk quota exceeded"
+    "|cannot commit - no transaction is active"  # SQLite has taken it back by itself, and ML Metadata did not look
 )
 
 
