@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,18 +78,17 @@ def test_live_features_of_a_chosen_key(page: Any) -> None:
 
 
 def test_the_form_gives_the_gateway_s_score(page: Any, running: Running, city: City) -> None:
-    time = Replay.of(city.declaration, 5.0).since
+    since = Replay.of(city.declaration, 5.0).since
     form = page.locator("#predict")
     texts = {field: form.get_by_label(field).input_value() for field in ("rider", "area", "amount", "seats")}
     assert re.fullmatch(r"a,\d/<i> & 100%", texts["area"])
-    form.get_by_label("at", exact=False).last.fill(time)
+    row = {"rider": int(texts["rider"]), "area": texts["area"], "amount": float(texts["amount"]), "at": since}
+    row["seats"] = int(texts["seats"])
+    prediction = _complete(running, row)
+    form.get_by_label("at", exact=False).last.fill(since)
     form.get_by_role("button", name="Predict").click()
     shown = page.locator("#score")
     playwright.expect(shown).to_be_visible()
-    row = {"rider": int(texts["rider"]), "area": texts["area"], "amount": float(texts["amount"]), "at": time}
-    row["seats"] = int(texts["seats"])
-    said = httpx.post(f"{running.gateway}/v1/predict", json={"requests": [row]}, timeout=30).json()
-    [prediction] = said["predictions"]
     assert float(shown.get_attribute("data-score")) == prediction["score"]
     assert shown.inner_text() == f"{prediction['score']:.4f}"
     playwright.expect(page.locator("#model")).to_have_text("of model rides, version 1")
@@ -96,6 +96,18 @@ def test_the_form_gives_the_gateway_s_score(page: Any, running: Running, city: C
     playwright.expect(used.get_by_role("rowheader")).to_have_text(list(prediction["live"]))
     playwright.expect(used).to_contain_text("known")
     playwright.expect(page.locator("#badges")).to_have_text(re.compile("^complete"))
+
+
+def _complete(running: Running, row: dict[str, Any]) -> Any:
+    """The gateway's prediction for a row, once the stream has brought every event that it counts."""
+    until = time.monotonic() + _PATIENCE_MS / 1000
+    while time.monotonic() < until:
+        said = httpx.post(f"{running.gateway}/v1/predict", json={"requests": [row]}, timeout=30).json()
+        [prediction] = said["predictions"]
+        if prediction["complete"]:
+            return prediction
+        time.sleep(0.2)
+    raise AssertionError(f"never complete: {prediction}")
 
 
 def test_another_example_is_another_row(page: Any) -> None:
