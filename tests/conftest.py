@@ -11,6 +11,9 @@ from typing import Any
 
 import hypothesis
 import pytest
+from filelock import FileLock
+
+from pipeline.orchestration.digests import code_digest, content_digest, digest
 
 ROOT = Path(__file__).parent.parent
 
@@ -41,15 +44,23 @@ def twinbeam(*arguments: str | Path, cwd: Path = ROOT, env: dict[str, str] | Non
 
 
 @pytest.fixture(scope="session")
-def taxi_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output directory of a run with the repository's own declaration. Look at it, and do not change it."""
-    output = tmp_path_factory.mktemp("taxi") / "build"
-    run = twinbeam("run", "--set", "evaluation.ablation_seeds=2", "--output", output, "--json")
-    assert run.exit_code == 0, run.err
+def taxi_run(pytestconfig: pytest.Config) -> Path:
+    """The output directory of `twinbeam run`, as `make run` leaves it. Look at it, and do not change it.
+
+    It is made once for each state of the code, and then serves every process of the tests, and the next call of them.
+    """
+    kept = pytestconfig.cache.mkdir("taxi")  # type: ignore[union-attr]
+    output = kept / _state_of_the_code()[:16]
+    with FileLock(kept / "lock"):
+        if not (output / "last_run.json").exists():
+            for old in kept.glob("*/"):
+                shutil.rmtree(old)
+            run = twinbeam("run", "--output", output, "--json")
+            assert run.exit_code == 0, run.err
     return output
 
 
-@pytest.fixture
-def output(taxi_run: Path, tmp_path: Path) -> Path:
-    """A copy of that directory to change. Its metadata names the artifacts of the original, which stay there."""
-    return Path(shutil.copytree(taxi_run, tmp_path / "build"))
+def _state_of_the_code() -> str:
+    files = (path for folder in ("pipeline", "schema") for path in (ROOT / folder).rglob("*") if path.is_file())
+    texts = sorted(str(path) for path in files if path.suffix not in (".py", ".pyc"))
+    return digest([code_digest(), content_digest(texts)])

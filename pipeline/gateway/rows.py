@@ -287,7 +287,7 @@ def time_schema(column: Column) -> dict[str, Any]:
     kinds: list[dict[str, Any]] = [{"type": "string", "format": "date-time"}, {"type": "null"}]
     if column.unit:
         per_unit = {"s": 1_000_000, "ms": 1_000, "us": 1}[column.unit]
-        first, last = (micros // 10**6 * 10**6 // per_unit for micros in (times.FIRST_MICRO, times.LAST_MICRO))
+        first, last = times.FIRST_MICRO // per_unit, times.LAST_MICRO // per_unit
         kinds.insert(0, {"type": "integer", "minimum": first, "maximum": last})
     return {"anyOf": kinds}
 

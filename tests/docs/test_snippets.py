@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, twinbeam
+from tests.conftest import ROOT
 
 PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))]
 BY_MAKE = "make "
@@ -26,21 +26,12 @@ def snippets(page: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `make run` leaves in build/."""
-    output = tmp_path_factory.mktemp("finished") / "build"
-    run = twinbeam("run", "--output", output, "--json")
-    assert run.exit_code == 0, run.err
-    return output
-
-
 @pytest.fixture
-def project(tmp_path: Path, finished: Path) -> Path:
+def project(tmp_path: Path, taxi_run: Path) -> Path:
     """What a user has after `make run`: the repository, and a finished run in build/."""
     kept = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
     checkout = Path(shutil.copytree(ROOT, tmp_path / "project", ignore=kept))
-    shutil.copytree(finished, checkout / "build")
+    shutil.copytree(taxi_run, checkout / "build")
     return checkout
 
 
