@@ -1,6 +1,7 @@
 """The catalogue, computed by the real transform graph: expected values, and the same bits whatever the batch."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -116,32 +117,44 @@ def transform_graph(declaration: Declaration, tmp_path_factory: pytest.TempPathF
     return directory
 
 
-def transform(declaration: Declaration, graph: Path, rows: list[int]) -> dict[str, np.ndarray]:
+Transform = Callable[[list[int]], dict[str, np.ndarray]]
+
+
+@pytest.fixture(scope="module")
+def transform(declaration: Declaration, transform_graph: Path) -> Transform:
     """The model's inputs of some of the rows, in one batch, through parsed examples, as a server does it."""
-    examples = []
-    for row in rows:
-        example = tf.train.Example()
-        for name, (column, values) in COLUMNS.items():
-            for value in values[row] if isinstance(values[row], list) else [values[row]]:
-                feature = example.features.feature[name]
-                kind = {"float": feature.float_list, "string": feature.bytes_list}.get(
-                    column["type"], feature.int64_list
-                )
-                kind.value.append(value.encode() if isinstance(value, str) else value)
-        examples.append(example.SerializeToString())
-    raw = tf.io.parse_example(tf.constant(examples), parse_spec(declaration))
-    loaded = tft.TFTransformOutput(str(graph)).transform_features_layer()
-    return {name: value.numpy() for name, value in loaded(raw).items() if name in COLUMNS}
+    layer = tft.TFTransformOutput(str(transform_graph)).transform_features_layer()
+    examples = [_example(row).SerializeToString() for row in range(8)]
+
+    def transformed(rows: list[int]) -> dict[str, np.ndarray]:
+        raw = tf.io.parse_example(tf.constant([examples[row] for row in rows]), parse_spec(declaration))
+        return {name: value.numpy() for name, value in layer(raw).items() if name in COLUMNS}
+
+    return transformed
 
 
-def test_what_each_transform_gives(declaration: Declaration, transform_graph: Path) -> None:
-    found = transform(declaration, transform_graph, list(range(8)))
+@pytest.fixture(scope="module")
+def found(transform: Transform) -> dict[str, np.ndarray]:
+    """Those of all rows."""
+    return transform(list(range(8)))
+
+
+def _example(row: int) -> tf.train.Example:
+    example = tf.train.Example()
+    for name, (column, values) in COLUMNS.items():
+        for value in values[row] if isinstance(values[row], list) else [values[row]]:
+            feature = example.features.feature[name]
+            kind = {"float": feature.float_list, "string": feature.bytes_list}.get(column["type"], feature.int64_list)
+            kind.value.append(value.encode() if isinstance(value, str) else value)
+    return example
+
+
+def test_what_each_transform_gives(found: dict[str, np.ndarray]) -> None:
     for name, expected in EXPECTED.items():
         np.testing.assert_array_equal(found[name], np.array(expected, found[name].dtype), err_msg=name)
 
 
-def test_scale_is_the_z_score_of_the_training_rows(declaration: Declaration, transform_graph: Path) -> None:
-    found = transform(declaration, transform_graph, list(range(8)))
+def test_scale_is_the_z_score_of_the_training_rows(found: dict[str, np.ndarray]) -> None:
     numbers = np.array(NUMBERS, np.float32)
     np.testing.assert_allclose(found["scaled"][:, 0], (numbers - numbers.mean()) / numbers.std(), rtol=1e-5)
     seen = np.array([v[0] for v in SPARSE if v], np.float32)
@@ -152,30 +165,30 @@ def test_scale_is_the_z_score_of_the_training_rows(declaration: Declaration, tra
     np.testing.assert_allclose(found["scaled_fill"][:, 0], (filled - filled.mean()) / filled.std(), rtol=1e-5)
 
 
-def test_an_absent_category_is_never_a_known_one(declaration: Declaration, transform_graph: Path) -> None:
-    found = transform(declaration, transform_graph, list(range(8)))["word_own"]
-    assert found[2] == found[5] == 3  # two known, one unknown, then the category of its own
-    assert 3 not in np.delete(found, [2, 5])  # not even for the empty text in row 6
+def test_an_absent_category_is_never_a_known_one(found: dict[str, np.ndarray]) -> None:
+    words = found["word_own"]
+    assert words[2] == words[5] == 3  # two known, one unknown, then the category of its own
+    assert 3 not in np.delete(words, [2, 5])  # not even for the empty text in row 6
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-def test_categories_are_what_the_declaration_says(declaration: Declaration, transform_graph: Path, name: str) -> None:
-    column = declaration.features[name]
-    found = transform(declaration, transform_graph, list(range(8)))[name]
+def test_categories_are_what_the_declaration_says(
+    declaration: Declaration, found: dict[str, np.ndarray], name: str
+) -> None:
+    column, values = declaration.features[name], found[name]
     if column.categories is None:
-        assert found.dtype == np.float32
-        assert found.shape == (8, column.width)
+        assert values.dtype == np.float32
+        assert values.shape == (8, column.width)
     else:
-        assert found.dtype == np.int64
-        assert found.shape == (8,)
-        assert 0 <= found.min() <= found.max() < column.categories
+        assert values.dtype == np.int64
+        assert values.shape == (8,)
+        assert 0 <= values.min() <= values.max() < column.categories
 
 
 @pytest.mark.parametrize("batch", [1, 3, 5])
-def test_the_batch_changes_no_bit(declaration: Declaration, transform_graph: Path, batch: int) -> None:
-    whole = transform(declaration, transform_graph, list(range(8)))
+def test_the_batch_changes_no_bit(transform: Transform, found: dict[str, np.ndarray], batch: int) -> None:
     for start in range(0, 8, batch):
         rows = list(range(start, min(8, start + batch)))
-        part = transform(declaration, transform_graph, rows)
+        part = transform(rows)
         for name in COLUMNS:
-            assert part[name].tobytes() == whole[name][rows].tobytes(), name
+            assert part[name].tobytes() == found[name][rows].tobytes(), name
