@@ -9,7 +9,7 @@ run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
 
 test: .venv/.ready  ## all tests but those of the docs, which `make check` runs
-	$(UV) run --locked pytest -n auto --dist loadfile --ignore tests/docs --ignore tests/pipeline/cli $(ARGS)
+	$(UV) run --locked pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/pipeline/cli $(ARGS)
 	$(UV) run --locked pytest -n auto --dist loadfile tests/pipeline/cli $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, layers, the lock, the generated files, the docs' snippets
@@ -18,7 +18,7 @@ check: .venv/.ready  ## format, lint, types, layers, the lock, the generated fil
 	$(UV) run --locked ruff check .
 	$(UV) run --locked mypy
 	$(UV) run --locked lint-imports
-	$(UV) run --locked pytest tests/docs
+	$(UV) run --locked pytest -n auto --dist worksteal tests/docs
 
 format: .venv/.ready  ## what a formatter can mend
 	$(UV) run --locked ruff format .
