@@ -65,7 +65,8 @@ def children(parent: int) -> dict[int, str]:
             line = (path / "cmdline").read_text().split("\0")
         except OSError:  # it has ended
             continue
-        if int(its_parent) == parent and state != "Z":
+        # A child that has only just been forked does not have its own command yet.
+        if int(its_parent) == parent and state != "Z" and "pipeline.cli.main" in line:
             found[int(path.name)] = line[line.index("pipeline.cli.main") + 1]
     return found
 
