@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +46,31 @@ def twinbeam(*arguments: str | Path, cwd: Path = ROOT, env: dict[str, str] | Non
 
 @pytest.fixture(scope="session")
 def taxi_run(pytestconfig: pytest.Config) -> Path:
-    """The output directory of `twinbeam run`, as `make run` leaves it. Look at it, and do not change it.
+    """The output directory of `twinbeam run`, as `make run` leaves it. Look at it, and do not change it."""
 
-    It is made once for each state of the code, and then serves every process of the tests, and the next call of them.
-    """
-    kept = pytestconfig.cache.mkdir("taxi")  # type: ignore[union-attr]
-    output = kept / _state_of_the_code()[:16]
+    def make(directory: Path) -> None:
+        run = twinbeam("run", "--output", directory / "build", "--json")
+        assert run.exit_code == 0, run.err
+
+    return made_once(pytestconfig, "taxi", make) / "build"
+
+
+def made_once(config: pytest.Config, name: str, make: Callable[[Path], None]) -> Path:
+    """A directory that is made once for each state of the code, for all processes of the tests and their next call."""
+    kept = config.cache.mkdir(name)
+    directory, whole = kept / _state_of_the_code()[:16], kept / "whole"
     with FileLock(kept / "lock"):
-        if not (output / "last_run.json").exists():
+        if not directory.exists() or not whole.exists():
+            whole.unlink(missing_ok=True)
             for old in kept.glob("*/"):
                 shutil.rmtree(old)
-            run = twinbeam("run", "--output", output, "--json")
-            assert run.exit_code == 0, run.err
-    return output
+            directory.mkdir()
+            make(directory)
+            whole.touch()
+    return directory
 
 
 def _state_of_the_code() -> str:
-    files = (path for folder in ("pipeline", "schema") for path in (ROOT / folder).rglob("*") if path.is_file())
-    texts = sorted(str(path) for path in files if path.suffix not in (".py", ".pyc"))
+    files = (path for folder in ("pipeline", "schema", "tests") for path in (ROOT / folder).rglob("*"))
+    texts = sorted(str(path) for path in files if path.is_file() and path.suffix not in (".py", ".pyc"))
     return digest([code_digest(), content_digest(texts)])

@@ -1,12 +1,13 @@
 """Small datasets to run the command on: fresh, or with a model pushed."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import Run, made_once
 from tests.pipeline.cli.trips import Trips, finish
 
 
@@ -25,12 +26,16 @@ def trips(tmp_path: Path) -> Trips:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+def trained(pytestconfig: pytest.Config) -> Trained:
     """One real run in a process of its own. Look at it, and do not change it."""
-    trips = Trips.make(tmp_path_factory.mktemp("two words"))
-    run = finish(trips.start("run"))
-    assert run.exit_code == 0, run.err
-    return Trained(trips, run)
+
+    def make(directory: Path) -> None:
+        run = finish(Trips.make(directory).start("run"))
+        assert run.exit_code == 0, run.err
+        (directory / "run.json").write_text(json.dumps(dataclasses.asdict(run)))
+
+    directory = made_once(pytestconfig, "two words", make)
+    return Trained(Trips.at(directory), Run(**json.loads((directory / "run.json").read_text())))
 
 
 @pytest.fixture

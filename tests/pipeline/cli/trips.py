@@ -47,6 +47,11 @@ class Trips:
     def make(cls, directory: Path) -> Self:
         shutil.copytree(DATASET, directory, dirs_exist_ok=True)
         write_csv(real_trips(), directory / "trips.csv")
+        return cls.at(directory)
+
+    @classmethod
+    def at(cls, directory: Path) -> Self:
+        """Those that were made there."""
         return cls(directory, directory / "build")
 
     @property
