@@ -7,13 +7,14 @@
 - `serving_examples`: serialized `tf.Example`s, shape (batch,) -> `score`.
 - `transform_features`: raw features by name, as in `serving_default` -> the model's inputs.
 - `features_fingerprint`: nothing -> `features_fingerprint`, a string of shape (): that of the live features that the
-  model was trained on (`Declaration.features_fingerprint`), so that whoever looks up others is refused.
+  model was trained on (`Declaration.features_fingerprint`), so that whoever looks up others is refused; and beside it
+  `schema_fingerprint` and `transform_fingerprint`, those of what it was made with (`modules.made_with`).
 
 `score` is the probability of label 1: float32, shape (batch,).
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -57,8 +58,15 @@ class ServingModel(tf.Module):
         return {"score": tf.cast(tf.sigmoid(logit)[:, 0], tf.float32)}
 
 
-def save(model: ServingModel, declaration: Declaration, directory: str) -> None:
-    """Writes the SavedModel with its signatures."""
+def save(model: ServingModel, declaration: Declaration, directory: str, made_with: Mapping[str, str]) -> None:
+    """Writes the SavedModel with its signatures.
+
+    Args:
+      model: What is behind them.
+      declaration: The features.
+      directory: Where to write.
+      made_with: Fingerprints by name, which it gives beside that of the live features.
+    """
 
     def serving_default(**features: tf.Tensor) -> dict[str, tf.Tensor]:
         return model.score(_raw(features, declaration))
@@ -72,7 +80,8 @@ def save(model: ServingModel, declaration: Declaration, directory: str) -> None:
 
     @tf.function(input_signature=[], autograph=False)
     def features_fingerprint() -> dict[str, tf.Tensor]:
-        return {FINGERPRINT_SIGNATURE: tf.constant(declaration.features_fingerprint)}
+        given = {FINGERPRINT_SIGNATURE: declaration.features_fingerprint, **made_with}
+        return {name: tf.constant(fingerprint) for name, fingerprint in given.items()}
 
     signatures = {
         "serving_default": _by_name(serving_default, declaration),

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from modules.export import ServingModel, save
+from modules.made_with import fingerprints, raw_schema
 from modules.model import build_model, compile_model
 from modules.spec import Declaration
 from modules.spec.training import Training
@@ -50,7 +51,10 @@ def run_fn(fn_args: FnArgs) -> None:
     run_dir = Path(fn_args.model_run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
-    save(ServingModel(declaration, training, model, fn_args.transform_output), declaration, fn_args.serving_model_dir)
+    graph = Path(fn_args.transform_output)
+    made_with = fingerprints(raw_schema(graph), graph, declaration)
+    serving = ServingModel(declaration, training, model, fn_args.transform_output)
+    save(serving, declaration, fn_args.serving_model_dir, made_with)
     write_warmup_requests(declaration, fn_args.serving_model_dir)
 
 

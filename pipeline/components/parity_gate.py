@@ -10,7 +10,7 @@ from tfx import types
 from tfx.dsl.components.base import base_component, base_executor, executor_spec
 from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.types.system_executions import Evaluate
-from tfx.utils import path_utils
+from tfx.utils import io_utils, path_utils
 
 from modules.spec import Declaration
 from pipeline.components.evaluator import CANDIDATE, SCORE, SCORES_DIR
@@ -37,6 +37,8 @@ class ParityGateSpec(component_spec.ComponentSpec):
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "live_values": component_spec.ChannelParameter(type=LiveValues),
+        "schema": component_spec.ChannelParameter(type=standard_artifacts.Schema),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
         "transformed_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
@@ -54,6 +56,8 @@ class Executor(base_executor.BaseExecutor):
             events=[(source, InputFile(**file)) for source, file in json.loads(exec_properties["events"])],
             examples=found["examples"].uri,
             live_values=found["live_values"].uri,
+            schema=io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(found["schema"].uri)),
+            transform_graph=Path(found["transform_graph"].uri),
             transformed=found["transformed_examples"].uri,
             model=Path(path_utils.serving_model_path(found["model"].uri)),
             scores=Path(found["evaluation"].uri, SCORES_DIR),
@@ -82,6 +86,8 @@ class ParityGate(base_component.BaseComponent):
         self,
         examples: types.BaseChannel,
         live_values: types.BaseChannel,
+        schema: types.BaseChannel,
+        transform_graph: types.BaseChannel,
         transformed_examples: types.BaseChannel,
         model: types.BaseChannel,
         evaluation: types.BaseChannel,
@@ -93,6 +99,8 @@ class ParityGate(base_component.BaseComponent):
         Args:
           examples: ExampleGen's.
           live_values: ExampleGen's: the same live features at full width.
+          schema: The curated one.
+          transform_graph: Transform's.
           transformed_examples: Transform's.
           model: The Trainer's.
           evaluation: The Evaluator's, with the score of each row.
@@ -104,6 +112,8 @@ class ParityGate(base_component.BaseComponent):
             ParityGateSpec(
                 examples=examples,
                 live_values=live_values,
+                schema=schema,
+                transform_graph=transform_graph,
                 transformed_examples=transformed_examples,
                 model=model,
                 evaluation=evaluation,

@@ -134,22 +134,24 @@ def compare(
     declaration: Declaration,
     files: Sequence[tuple[str, InputFile]],
     expected: Path,
+    store: str,
     scratch: Path,
     disorder: Disorder,
     batch_events: int = 20_000,
 ) -> Compared:
-    """The second half of a replay: what a fresh SQLite store answers, beside values that were computed before.
+    """The second half of a replay: what a fresh store answers, beside values that were computed before.
 
     Args:
       declaration: The live features.
       files: The files of events, each with its source and a partition of the stream.
       expected: A directory of Parquet files as a backfill writes them, or of some of its rows.
-      scratch: An empty directory for the store; whoever calls removes it.
+      store: The URL of an empty store, in which the declaration's own namespace is filled; whoever calls removes it.
+      scratch: A directory for the dead letters; likewise.
       disorder: What is done to the events on their way.
       batch_events: How many events are merged at once at most.
     """
     comparison = _Comparison(declaration, expected)
-    place = Place(f"sqlite://{scratch}/rows.db", f"compare-{uuid.uuid4().hex}")
+    place = Place(store, declaration.features_fingerprint)
     recorded = _recorded(declaration, files, disorder)
     comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=False)
     return comparison.result()

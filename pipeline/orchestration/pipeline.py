@@ -136,6 +136,8 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
     parity_gate = ParityGate(
         examples=examples,
         live_values=example_gen.outputs["live_values"],
+        schema=schema,
+        transform_graph=transform.outputs["transform_graph"],
         transformed_examples=transform.outputs["transformed_examples"],
         model=trainer.outputs["model"],
         evaluation=evaluator.outputs["evaluation"],

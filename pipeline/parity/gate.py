@@ -5,15 +5,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from tensorflow_metadata.proto.v0 import schema_pb2
+
 from modules.spec import SPLITS, Declaration
 from pipeline.ingest.examples import example_files
 from pipeline.ingest.files import InputFile
 from pipeline.parity.check import Check
-from pipeline.parity.contract import contract
+from pipeline.parity.contract import Contract
 from pipeline.parity.exported import Exported
 from pipeline.parity.live import live_features
 from pipeline.parity.sample import sample
 from pipeline.parity.scores import scores
+from pipeline.parity.server import Server, serving
 from pipeline.parity.transformed import transformed_features
 
 
@@ -27,6 +30,10 @@ class Material:
     """ExampleGen's directory."""
     live_values: str
     """What its backfill wrote."""
+    schema: schema_pb2.Schema
+    """The curated schema."""
+    transform_graph: Path
+    """Transform's directory of the graph."""
     transformed: str
     """Transform's directory of examples."""
     model: Path
@@ -40,19 +47,29 @@ class Material:
 def judge(declaration: Declaration, material: Material) -> tuple[Check, ...]:
     """The checks in their order, those of the live features only where there are any.
 
-    Where the parts were made with different declarations, that is all that is said: their values mean different things.
+    Where the parts were made with different declarations, schemas or graphs, that is all that is said: their values
+    mean different things.
     """
+    contract = Contract(declaration)
     values = sorted(map(str, Path(material.live_values).glob("*.parquet")))
-    files = [*(path for _, path in example_files(material.examples, SPLITS)), *values]
-    agreed = contract(declaration, files, material.model)
-    return (*_compared(declaration, material), agreed) if agreed.passed else (agreed,)
+    contract.files([*(path for _, path in example_files(material.examples, SPLITS)), *values])
+    contract.model(material.model, material.schema, material.transform_graph)
+    if not contract.holds:
+        return (contract.check(),)
+    with serving(material.model, declaration.dataset) as server:
+        contract.gateway(server.target)
+        if not contract.holds:
+            return (contract.check(),)
+        return (*_compared(declaration, material, server, contract), contract.check())
 
 
-def _compared(declaration: Declaration, material: Material) -> Iterator[Check]:
+def _compared(declaration: Declaration, material: Material, server: Server, contract: Contract) -> Iterator[Check]:
     rows = sample(material.examples, declaration)
     if declaration.live:
         with tempfile.TemporaryDirectory(prefix="twinbeam-gate-") as scratch:
-            yield live_features(declaration, rows, Path(material.live_values), material.events, Path(scratch))
+            store = f"sqlite://{scratch}/rows.db"
+            yield live_features(declaration, rows, Path(material.live_values), material.events, store, Path(scratch))
+            contract.store(store)
     model = Exported(material.model)
     yield transformed_features(declaration, rows, material.transformed, model)
-    yield scores(declaration, rows, material.scores, material.score, model, material.model)
+    yield scores(declaration, rows, material.scores, material.score, model, server)

@@ -31,6 +31,7 @@ def live_features(
     sample: Sample,
     values: Path,
     events: Sequence[tuple[str, InputFile]],
+    store: str,
     scratch: Path,
     seed: int = 1,
 ) -> Check:
@@ -44,6 +45,7 @@ def live_features(
       sample: The rows.
       values: What the backfill wrote.
       events: The files of events, each with its source.
+      store: The URL of an empty store, which is filled as a stream of this declaration would.
       scratch: An empty directory; whoever calls removes it.
       seed: From which the disorder of the events comes.
     """
@@ -65,7 +67,8 @@ def live_features(
     expected.mkdir()
     pq.write_table(kept, expected / "sample.parquet")
     times = kept.column(str(declaration.time)).cast(pa.int64()).to_numpy()
-    streamed = compare(_with_lookback(declaration, times), events, expected, scratch, Disorder("5m", 0.05, True, seed))
+    disorder = Disorder("5m", 0.05, True, seed)
+    streamed = compare(_with_lookback(declaration, times), events, expected, store, scratch, disorder)
     return _together(streamed, rounded)
 
 

@@ -10,16 +10,14 @@ from modules.spec import ROW_ID, Declaration
 from pipeline.parity.check import Check
 from pipeline.parity.exported import MOST_ROWS, SINGLES, Exported, batches, named_inputs, serialized, taken
 from pipeline.parity.sample import Sample
-from pipeline.parity.server import serving
+from pipeline.parity.server import Server
 from pipeline.parity.tally import Tally
 from pipeline.serving.inputs import Array
 
 NAME = "scores"
 
 
-def scores(
-    declaration: Declaration, sample: Sample, kept: Path, column: str, model: Exported, directory: Path
-) -> Check:
+def scores(declaration: Declaration, sample: Sample, kept: Path, column: str, model: Exported, server: Server) -> Check:
     """Compares the kept scores with `serving_default` and `serving_examples`, in this process and over a server.
 
     Each is asked about all rows at once, and about some one by one. The model computes in float64 and rounds once, so
@@ -31,7 +29,7 @@ def scores(
       kept: A directory of Parquet files with row ids and scores.
       column: The scores' column.
       model: The exported model.
-      directory: Where it is, for the server.
+      server: Serves it.
     """
     table = ds.dataset(kept).to_table(columns=[ROW_ID, column])
     places = sample.find(table.column(ROW_ID).combine_chunks())
@@ -41,16 +39,15 @@ def scores(
     expected = np.zeros(len(places), np.float32)
     expected[there] = table.column(column).to_numpy()[places[there]]
     inputs, examples = named_inputs(declaration, sample), serialized(declaration, sample)
-    with serving(directory, declaration.dataset) as clients:
-        ways: dict[str, Callable[[np.ndarray], Array]] = {
-            "serving_default": lambda rows: model.call("serving_default", taken(inputs, rows))["score"],
-            "serving_examples": lambda rows: model.call("serving_examples", {"examples": examples[rows]})["score"],
-            "serving_default over gRPC": lambda rows: clients.by_grpc(taken(inputs, rows)),
-            "serving_examples over REST": lambda rows: clients.by_rest(examples[rows]),
-        }
-        for way, ask in ways.items():
-            for words, size, most in (("", MOST_ROWS, None), (", one by one", 1, SINGLES)):
-                for rows in batches(len(there), size, most):
-                    asked = there[rows]
-                    tally.compare(f"score by {way}{words}", asked, expected[asked], ask(asked))
+    ways: dict[str, Callable[[np.ndarray], Array]] = {
+        "serving_default": lambda rows: model.call("serving_default", taken(inputs, rows))["score"],
+        "serving_examples": lambda rows: model.call("serving_examples", {"examples": examples[rows]})["score"],
+        "serving_default over gRPC": lambda rows: server.by_grpc(taken(inputs, rows)),
+        "serving_examples over REST": lambda rows: server.by_rest(examples[rows]),
+    }
+    for way, ask in ways.items():
+        for words, size, most in (("", MOST_ROWS, None), (", one by one", 1, SINGLES)):
+            for rows in batches(len(there), size, most):
+                asked = there[rows]
+                tally.compare(f"score by {way}{words}", asked, expected[asked], ask(asked))
     return tally.check()

@@ -1,10 +1,12 @@
-"""The embedded model server's services on loopback, for as long as they are asked."""
+"""The embedded model server's services on loopback, for as long as they are asked, and what they cost."""
 
 import contextlib
 import json
+import resource
 import socket
 import tempfile
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from concurrent import futures
@@ -30,10 +32,20 @@ _TIMEOUT_S = 600.0
 _ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
-class Clients:
-    """Asks the server for scores; each answer is float32 of shape (rows,)."""
+class Server:
+    """A server and its clients; each answer is float32 of shape (rows,)."""
 
-    def __init__(self, name: str, channel: grpc.Channel, http: httpx.Client) -> None:
+    def __init__(
+        self, name: str, target: str, channel: grpc.Channel, http: httpx.Client, load_s: float, load_bytes: int
+    ) -> None:
+        self.target = target
+        """host:port of its gRPC services."""
+        self.load_s = load_s
+        """How long it took to load the model."""
+        self.load_bytes = load_bytes
+        """By how much the process grew meanwhile."""
+        self.answers_s: list[float] = []
+        """How long each answer over gRPC to a single row took."""
         self._name, self._http = name, http
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
@@ -43,7 +55,12 @@ class Clients:
         request.model_spec.name = self._name
         for name, array in inputs.items():
             to_proto(array, request.inputs[name], as_content=True)
-        return to_array(self._stub.Predict(request, timeout=_TIMEOUT_S).outputs["score"], "score")
+        asked = time.perf_counter()
+        answer = self._stub.Predict(request, timeout=_TIMEOUT_S)
+        found = to_array(answer.outputs["score"], "score")
+        if len(found) == 1:
+            self.answers_s.append(time.perf_counter() - asked)
+        return found
 
     def by_rest(self, examples: Array) -> Array:
         """`serving_examples` over REST, of serialized examples in base64."""
@@ -54,32 +71,43 @@ class Clients:
 
 
 @contextlib.contextmanager
-def serving(model: Path, name: str) -> Iterator[Clients]:
-    """Serves one SavedModel on free ports of 127.0.0.1, by gRPC and REST."""
+def serving(model: Path, name: str) -> Iterator[Server]:
+    """Serves one SavedModel on free ports of 127.0.0.1, by gRPC and REST.
+
+    Raises:
+      ServingError: The model cannot be loaded.
+    """
     with contextlib.ExitStack() as ending:
         base = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="twinbeam-gate-")))
         (base / "1").symlink_to(model.absolute())
         core = Core(_load, poll_s=0)
         ending.callback(core.close)
+        before, began = _resident_bytes(), time.perf_counter()
         core.reload(single_model(name, str(base)))
-        channel = ending.enter_context(_grpc(core))
+        load_s, load_bytes = time.perf_counter() - began, _resident_bytes() - before
+        target = ending.enter_context(_grpc(core))
+        channel = ending.enter_context(grpc.insecure_channel(target, [*_ANY_SIZE, ("grpc.enable_http_proxy", 0)]))
         http = ending.enter_context(_rest(core))
-        yield Clients(name, channel, http)
+        yield Server(name, target, channel, http, load_s, load_bytes)
 
 
 def _load(name: str, version: int, directory: Path) -> Servable:
     return Servable(name, version, SavedModel(directory, ["serve"], config_pb2.ConfigProto()))
 
 
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
 @contextlib.contextmanager
-def _grpc(core: Core) -> Iterator[grpc.Channel]:
+def _grpc(core: Core) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(1), options=_ANY_SIZE)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with grpc.insecure_channel(f"127.0.0.1:{port}", [*_ANY_SIZE, ("grpc.enable_http_proxy", 0)]) as channel:
-            yield channel
+        yield f"127.0.0.1:{port}"
     finally:
         server.stop(grace=None).wait()
 

@@ -42,6 +42,7 @@ EDGES: dict[tuple[str, str], Route] = {
     ("StatisticsGen", "ExampleValidator"): "along",
     ("CuratedSchema", "ExampleValidator"): "rise",
     ("CuratedSchema", "Transform"): "rise",
+    ("CuratedSchema", "ParityGate"): "under",
     ("ExampleValidator", "Transform"): "along",
     ("Transform", "Tuner"): "step",
     ("Transform", "Ablation"): "step",

@@ -26,7 +26,7 @@ def check_model(directory: Path, declaration: Declaration) -> None:
     mend = "Run `twinbeam run` with this declaration, or name the model's own with --features FILE."
     try:
         signature = Signature(str(directory))
-        trained_on = features_fingerprint(directory)
+        trained_on = fingerprints(directory)[FINGERPRINT_SIGNATURE]
     except (OSError, DecodeError, IndexError) as error:
         why = f"saved_model.pb cannot be read: {error}".rstrip(".")
         raise NotFoundError(f"{directory}: this is no model: {why}. Push one with `twinbeam run`.") from None
@@ -49,8 +49,8 @@ def check_model(directory: Path, declaration: Declaration) -> None:
         )
 
 
-def features_fingerprint(directory: Path) -> str:
-    """What the model's signature of that name gives.
+def fingerprints(directory: Path) -> dict[str, str]:
+    """What the model's signature `features_fingerprint` gives, by output.
 
     It depends on no variable, so that its graph alone is run.
 
@@ -62,10 +62,10 @@ def features_fingerprint(directory: Path) -> str:
     saved = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes()).meta_graphs[0]
     if FINGERPRINT_SIGNATURE not in saved.signature_def:  # a map of protobuf makes what it is asked for
         raise KeyError(FINGERPRINT_SIGNATURE)
-    output = saved.signature_def[FINGERPRINT_SIGNATURE].outputs[FINGERPRINT_SIGNATURE].name
+    outputs = {name: output.name for name, output in saved.signature_def[FINGERPRINT_SIGNATURE].outputs.items()}
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-        [tensor] = tf.import_graph_def(saved.graph_def, return_elements=[output], name="")
-        return session.run(tensor).decode()
+        tensors = tf.import_graph_def(saved.graph_def, return_elements=list(outputs.values()), name="")
+        return {name: found.decode() for name, found in zip(outputs, session.run(tensors), strict=True)}
 
 
 def _words(feature: tuple[str, bool] | None) -> str:

@@ -13,7 +13,7 @@ import pytest
 import pipeline.parity.transformed as transformed_check
 from modules.spec import ParityError
 from pipeline.parity.exported import named_inputs
-from pipeline.parity.server import Clients
+from pipeline.parity.server import Server
 from tests.pipeline.cli.test_cache import states
 from tests.pipeline.cli.trips import Trips
 
@@ -29,8 +29,8 @@ def _fares_in_other_units(patch: pytest.MonkeyPatch) -> None:
 
 
 def _other_class_over_grpc(patch: pytest.MonkeyPatch) -> None:
-    by_grpc = Clients.by_grpc
-    patch.setattr(Clients, "by_grpc", lambda self, inputs: 1 - by_grpc(self, inputs))
+    by_grpc = Server.by_grpc
+    patch.setattr(Server, "by_grpc", lambda self, inputs: 1 - by_grpc(self, inputs))
 
 
 @pytest.mark.parametrize(

@@ -40,5 +40,5 @@ class Stirred(tf.Module):
 
 def export(declaration: Declaration, base: Path, version: int) -> Path:
     """Writes a version of the model of a declaration, as the Trainer does."""
-    save(Stirred(version), declaration, str(base / str(version)))
+    save(Stirred(version), declaration, str(base / str(version)), {})
     return base

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0.schema_pb2 import Schema
 
 import pipeline.parity.live as live_check
 from modules.spec import Declaration
@@ -58,6 +60,8 @@ def whole_taxi(output: Path, *overrides: str) -> tuple[Declaration, Material]:
         events=[("trips", file), ("payments", file)],
         examples=str(artifact(output, "ExampleGen", "examples")),
         live_values=str(artifact(output, "ExampleGen", "live_values")),
+        schema=text_format.Parse((artifact(output, "CuratedSchema", "schema") / "schema.pbtxt").read_text(), Schema()),
+        transform_graph=artifact(output, "Transform", "transform_graph"),
         transformed=str(artifact(output, "Transform", "transformed_examples")),
         model=artifact(output, "Trainer", "model") / "Format-Serving",
         scores=artifact(output, "Evaluator", "evaluation") / SCORES_DIR,
@@ -102,6 +106,7 @@ def streamed(scene: Scene, tmp_path: Path, quick_disk: None, monkeypatch: pytest
         scratch = tmp_path / f"{seed}"
         scratch.mkdir()
         events = scene.events(tmp_path, shifted_s)
-        return live_features(declaration, rows, Path(scene.material.live_values), events, scratch, seed)
+        store, values = f"sqlite://{scratch}/rows.db", Path(scene.material.live_values)
+        return live_features(declaration, rows, values, events, store, scratch, seed)
 
     return streams

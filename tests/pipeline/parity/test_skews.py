@@ -19,6 +19,7 @@ from pipeline.live.reader import FeatureReader
 from pipeline.parity.exported import Exported, named_inputs
 from pipeline.parity.gate import judge
 from pipeline.parity.scores import scores
+from pipeline.parity.server import serving
 from pipeline.parity.transformed import transformed_features
 from pipeline.serving.model_server import json_text
 from pipeline.stores.sqlite import SqliteStore
@@ -205,7 +206,8 @@ def _inverted(model: Path, directory: Path) -> Path:
 def test_the_signatures_give_the_other_class(scene: Scene, tmp_path: Path) -> None:
     other = _inverted(scene.material.model, tmp_path / "model")
     kept = scene.material.scores, scene.material.score
-    check = scores(scene.declaration, scene.sample, *kept, Exported(other), other)
+    with serving(other, "taxi") as server:
+        check = scores(scene.declaration, scene.sample, *kept, Exported(other), server)
     assert not check.passed
     for way in ("serving_default", "serving_examples", "serving_default over gRPC", "serving_examples over REST"):
         assert f"score by {way} (200), score by {way}, one by one (200)" in check.sentence
@@ -216,7 +218,8 @@ def test_a_server_that_writes_too_few_digits(scene: Scene, model: Exported, monk
     """The model is right, and what it says is not what arrives."""
     monkeypatch.setattr(json_text, "floats", lambda values: [f"{value:.6g}" for value in values])
     kept = scene.material.scores, scene.material.score
-    check = scores(scene.declaration, scene.sample, *kept, model, scene.material.model)
+    with serving(scene.material.model, "taxi") as server:
+        check = scores(scene.declaration, scene.sample, *kept, model, server)
     assert not check.passed
     assert check.differing > 100
     assert all("over REST" in each.feature for each in check.differences)

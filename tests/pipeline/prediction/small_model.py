@@ -42,7 +42,7 @@ class _Sum(tf.Module):
 
 def export_sum(declaration: Declaration, directory: Path) -> Path:
     """Exports the model of a declaration as a version is exported."""
-    export.save(_Sum(declaration), declaration, str(directory))
+    export.save(_Sum(declaration), declaration, str(directory), {})
     return directory
 
 
