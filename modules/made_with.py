@@ -31,6 +31,11 @@ def raw_schema(transform_graph: Path) -> schema_pb2.Schema:
     return text_format.Parse((transform_graph / _RAW_SCHEMA).read_text(), schema_pb2.Schema())
 
 
+def saved_graph(transform_graph: Path) -> str:
+    """The SavedModel in Transform's directory."""
+    return str(transform_graph / _SAVED_MODEL)
+
+
 def _of_schema(schema: schema_pb2.Schema, declaration: Declaration) -> str:
     """sha256 of what a schema says of the model's features, in whatever order they stand there."""
     named = {feature.name: feature for feature in schema.feature}

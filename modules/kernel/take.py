@@ -51,9 +51,7 @@ def judge(source: Source, columns: Columns, ingest: np.ndarray | None) -> np.nda
     """
     times = columns[source.time].to_numpy(zero_copy_only=False)
     if ingest is None:
-        ingest = times
-        if source.ingest_time is not None:
-            ingest = pc.coalesce(columns[source.ingest_time], columns[source.time]).to_numpy(zero_copy_only=False)
+        ingest = ingest_times(source, columns)
     verdicts = np.full(len(times), COUNTS, np.int8)
     for value, scale in {(taking.value, taking.scale) for taking in source.takings if taking.value}:
         if columns[value].type in (pa.int64(), pa.float64()):
@@ -61,6 +59,14 @@ def judge(source: Source, columns: Columns, ingest: np.ndarray | None) -> np.nda
     verdicts[times - ingest > source.ahead] = FUTURE
     verdicts[ingest - times > source.lateness] = LATE
     return verdicts
+
+
+def ingest_times(source: Source, columns: Columns) -> np.ndarray:
+    """When recorded events were taken in, by all that is known the moment they happened; int64, microseconds."""
+    times = columns[source.time]
+    if source.ingest_time is not None:
+        times = pc.coalesce(columns[source.ingest_time], times)
+    return times.to_numpy(zero_copy_only=False)
 
 
 def take(source: Source, columns: Columns) -> Events:

@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
 import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tensorflow_metadata.proto.v0 import schema_pb2
-from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tensorflow_transform.tf_metadata import dataset_metadata, metadata_io
 from tfx import types
 from tfx.components.util import examples_utils
@@ -24,11 +22,11 @@ from tfx.dsl.components.base import base_beam_component, base_beam_executor, exe
 from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, component_spec, standard_artifacts, system_executions
 from tfx.utils import io_utils
-from tfx_bsl.tfxio.tensor_adapter import TensorAdapter, TensorAdapterConfig
-from tfx_bsl.tfxio.tensor_representation_util import InferTensorRepresentationsFromMixedSchema
+from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from modules.spec import ROW_ID, SPLITS, TRAIN, Declaration
-from pipeline.ingest.examples import ExampleFile, ReadExamples, as_lists, example_files, example_types, read_examples
+from pipeline.ingest.examples import ExampleFile, ReadExamples, as_lists, example_files, read_examples
+from pipeline.transform_graph import TransformGraph, form_of
 
 
 class TransformSpec(component_spec.ComponentSpec):
@@ -59,7 +57,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         transformed = artifact_utils.get_single_instance(output_dict["transformed_examples"])
 
         raw = _only(schema, list(declaration.features))
-        form = _form(raw, declaration)
+        form = form_of(raw, declaration)
         preprocess = functools.partial(
             _named(exec_properties["preprocessing_fn"]), custom_config={"declaration": exec_properties["declaration"]}
         )
@@ -101,13 +99,6 @@ def _only(schema: schema_pb2.Schema, names: list[str]) -> schema_pb2.Schema:
     return raw
 
 
-def _form(raw: schema_pb2.Schema, declaration: Declaration) -> TensorAdapterConfig:
-    """How the raw features' columns become the tensors that `preprocessing_fn` takes."""
-    tensors = InferTensorRepresentationsFromMixedSchema(raw)
-    columns = example_types(declaration)
-    return TensorAdapterConfig(pa.schema([(name, pa.large_list(columns[name])) for name in tensors]), tensors)
-
-
 class _TransformFile(beam.DoFn):
     """Writes, for each file of examples, one of the same name with the model's inputs in the same rows."""
 
@@ -124,17 +115,15 @@ class _TransformFile(beam.DoFn):
         self._directory = directory
 
     def setup(self) -> None:
-        self._adapter = TensorAdapter(self._form)
-        self._load = functools.cache(SavedModelLoader)
+        self._load = functools.cache(lambda saved_model: TransformGraph(saved_model, self._form))
 
     def process(self, element: tuple[str, str], saved_model: str) -> Iterator[None]:
         split, path = element
-        apply = self._load(saved_model).apply_transform_model
+        graph = self._load(saved_model)
         names, kept = self._form.arrow_schema.names, [self._declaration.label.name, ROW_ID]
         with ExampleFile(Path(self._directory, f"Split-{split}", Path(path).name)) as file:
             for batch in read_examples(path, [*names, *kept], self._declaration):
-                outputs = apply(self._adapter.ToBatchTensors(batch.select(names)))
-                columns = {name: as_lists(np.asarray(outputs[name])) for name in sorted(outputs)}
+                columns = {name: as_lists(values) for name, values in sorted(graph.inputs(batch).items())}
                 columns |= {name: batch.column(name) for name in kept}
                 file.write(pa.RecordBatch.from_pydict(columns))
         yield from ()

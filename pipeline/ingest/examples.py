@@ -5,7 +5,7 @@ TFX reads a column as large_list<int64 | float32 | large_binary>, one value a ro
 
 import contextlib
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import apache_beam as beam
@@ -41,10 +41,13 @@ def to_examples(columns: dict[str, pa.Array], declaration: Declaration) -> pa.Re
 
     Its schema carries the fingerprint of the live features, and so does a file of it.
     """
-    types = example_types(declaration)
-    arrays = [_as_lists(columns[name], to) for name, to in types.items()]
-    schema = pa.schema([(name, array.type) for name, array in zip(types, arrays, strict=True)])
-    return pa.RecordBatch.from_arrays(arrays, schema=stamped(schema, declaration))
+    examples = as_examples(columns, example_types(declaration))
+    return pa.RecordBatch.from_arrays(examples.columns, schema=stamped(examples.schema, declaration))
+
+
+def as_examples(columns: Mapping[str, pa.Array], types: Mapping[str, pa.DataType]) -> pa.RecordBatch:
+    """Conformed columns in the form of examples: those named, with values of these types."""
+    return pa.RecordBatch.from_arrays([_as_lists(columns[name], to) for name, to in types.items()], list(types))
 
 
 def _as_lists(values: pa.Array, to: pa.DataType) -> pa.Array:

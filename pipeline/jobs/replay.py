@@ -117,14 +117,14 @@ def replay(
       DeclarationError, InputError: What backfill or stream refuse, or a disorder that is not accepted.
       KeyboardInterrupt: SIGINT or SIGTERM came; the namespace is removed.
     """
-    recorded = _recorded(declaration, event_files(declaration, events), disorder)
+    parts = recorded(declaration, event_files(declaration, events), disorder)
     with tempfile.TemporaryDirectory(prefix="twinbeam-replay-") as scratch:
         place = Place(store or f"sqlite://{scratch}/rows.db", f"replay-{uuid.uuid4().hex}")
         place.open().close()  # a URL that names no store is refused before the long part
         account = backfill(declaration, events, requests, Path(scratch, "batch"))
         comparison = _Comparison(declaration, Path(scratch, "batch"))
         try:
-            comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=True)
+            comparison.run(parts, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=True)
         finally:
             drop_namespace(place.url, place.namespace)
         return Replayed(**vars(comparison.result()), events=account.events)
@@ -152,8 +152,8 @@ def compare(
     """
     comparison = _Comparison(declaration, expected)
     place = Place(store, declaration.features_fingerprint)
-    recorded = _recorded(declaration, files, disorder)
-    comparison.run(recorded, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=False)
+    parts = recorded(declaration, files, disorder)
+    comparison.run(parts, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=False)
     return comparison.result()
 
 
@@ -162,10 +162,16 @@ def enough_lookback(declaration: Declaration) -> int:
     return max(_enough_lookback(entity) for entity in entities(declaration))
 
 
-def _recorded(
+def recorded(
     declaration: Declaration, files: Sequence[tuple[str, InputFile]], disorder: Disorder
 ) -> dict[str, tuple[Recorded, ...]]:
-    """The recordings of each source that features are computed from."""
+    """The recordings of each source that features are computed from.
+
+    Args:
+      declaration: The live features.
+      files: The files of events, each with its source.
+      disorder: What is done to the events on their way.
+    """
     assert declaration.live is not None
     kinds = entities(declaration)
     found = {}

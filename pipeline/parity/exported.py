@@ -23,8 +23,11 @@ class Exported:
         self._loaded = tf.saved_model.load(str(directory))
 
     def call(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The outputs of a signature for arrays by name; all of shape (rows, ...)."""
-        outputs = self._loaded.signatures[signature](**{name: tf.constant(array) for name, array in inputs.items()})
+        """The outputs of a signature for arrays by name; all of shape (rows, ...). Inputs may be left out."""
+        function = self._loaded.signatures[signature]
+        taken = function.structured_input_signature[1]
+        left_out = {name: tf.constant([], spec.dtype) for name, spec in taken.items() if name not in inputs}
+        outputs = function(**left_out, **{name: tf.constant(array) for name, array in inputs.items()})
         return {name: np.asarray(tensor) for name, tensor in outputs.items()}
 
 

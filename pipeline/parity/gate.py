@@ -10,12 +10,17 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 from modules.spec import SPLITS, Declaration
 from pipeline.ingest.examples import example_files
 from pipeline.ingest.files import InputFile
+from pipeline.parity.budget import budget
 from pipeline.parity.check import Check
 from pipeline.parity.contract import Contract
+from pipeline.parity.defaults import defaults
 from pipeline.parity.exported import Exported
+from pipeline.parity.freshness import freshness
+from pipeline.parity.kept import Kept, kept
 from pipeline.parity.live import live_features
 from pipeline.parity.sample import sample
 from pipeline.parity.scores import scores
+from pipeline.parity.seen import Seen, seen
 from pipeline.parity.server import Server, serving
 from pipeline.parity.transformed import transformed_features
 
@@ -65,11 +70,23 @@ def judge(declaration: Declaration, material: Material) -> tuple[Check, ...]:
 
 def _compared(declaration: Declaration, material: Material, server: Server, contract: Contract) -> Iterator[Check]:
     rows = sample(material.examples, declaration)
-    if declaration.live:
-        with tempfile.TemporaryDirectory(prefix="twinbeam-gate-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="twinbeam-gate-") as directory:
+        scratch = Path(directory)
+        before: Kept | None = None
+        near: tuple[Seen, ...] = ()
+        if declaration.live:
+            before = kept(declaration, rows, Path(material.live_values))
             store = f"sqlite://{scratch}/rows.db"
-            yield live_features(declaration, rows, Path(material.live_values), material.events, store, Path(scratch))
+            yield live_features(declaration, rows, before, material.events, store, scratch)
             contract.store(store)
-    model = Exported(material.model)
-    yield transformed_features(declaration, rows, material.transformed, model)
-    yield scores(declaration, rows, material.scores, material.score, model, server)
+            near = seen(declaration, before, material.events)
+            yield from _if_any(freshness(declaration, rows, before, near))
+        model = Exported(material.model)
+        yield transformed_features(declaration, rows, material.transformed, model)
+        yield scores(declaration, rows, material.scores, material.score, model, server)
+        yield from _if_any(defaults(declaration, rows, before, near, material.transform_graph, model, scratch))
+    yield budget(declaration, material.model, server)
+
+
+def _if_any(check: Check | None) -> tuple[Check, ...]:
+    return () if check is None else (check,)

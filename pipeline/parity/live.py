@@ -5,18 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from modules.kernel.rounding import to_example
-from modules.live import entities
-from modules.spec import ROW_ID, Declaration
+from modules.spec import Declaration
 from pipeline.ingest.files import InputFile
 from pipeline.jobs import replay
 from pipeline.jobs.replay import Compared, Disorder, compare, enough_lookback
-from pipeline.live.columns import request_columns
 from pipeline.parity.check import FIRST, Check, Difference
+from pipeline.parity.kept import Kept
 from pipeline.parity.sample import Sample
 from pipeline.parity.tally import Tally, counts
 
@@ -29,7 +26,7 @@ NAME = "live features"
 def live_features(
     declaration: Declaration,
     sample: Sample,
-    values: Path,
+    kept: Kept,
     events: Sequence[tuple[str, InputFile]],
     store: str,
     scratch: Path,
@@ -43,32 +40,24 @@ def live_features(
     Args:
       declaration: The live features. Their look-back, on which no value depends, is chosen here.
       sample: The rows.
-      values: What the backfill wrote.
+      kept: The same rows with the backfill's values.
       events: The files of events, each with its source.
       store: The URL of an empty store, which is filled as a stream of this declaration would.
       scratch: An empty directory; whoever calls removes it.
       seed: From which the disorder of the events comes.
     """
-    name = declaration.id or ROW_ID
-    kinds = entities(declaration)
-    asked = [column for entity in kinds for column in request_columns(entity)]
-    names = dict.fromkeys([name, str(declaration.time), *asked, *declaration.live_features])
-    kept = ds.dataset(values).to_table(columns=list(names))
-    places = sample.find(pc.cast(kept.column(name), pa.string()).combine_chunks())
-    rows = np.flatnonzero(places >= 0)
-    kept = kept.take(pa.array(places[rows]))
     tally = Tally(NAME, sample)
-    tally.miss(len(places) - len(rows))
+    tally.miss(kept.missing)
     for feature in declaration.live_features:
-        trained_on = sample.columns[feature].take(pa.array(rows)).to_numpy(zero_copy_only=False)
-        tally.compare(f"{feature} as an example", rows, to_example(kept.column(feature).to_numpy()), trained_on)
+        trained_on = sample.columns[feature].take(pa.array(kept.rows)).to_numpy(zero_copy_only=False)
+        rounded_once = to_example(kept.table.column(feature).to_numpy())
+        tally.compare(f"{feature} as an example", kept.rows, rounded_once, trained_on)
     rounded = tally.check()
     expected = scratch / "expected"
     expected.mkdir()
-    pq.write_table(kept, expected / "sample.parquet")
-    times = kept.column(str(declaration.time)).cast(pa.int64()).to_numpy()
+    pq.write_table(kept.table, expected / "sample.parquet")
     disorder = Disorder("5m", 0.05, True, seed)
-    streamed = compare(_with_lookback(declaration, times), events, expected, store, scratch, disorder)
+    streamed = compare(_with_lookback(declaration, kept.times), events, expected, store, scratch, disorder)
     return _together(streamed, rounded)
 
 

@@ -20,7 +20,7 @@ class Tally:
         self._name, self._sample = name, sample
         self._compared = 0
         self._differing: dict[str, int] = {}
-        self._missing = 0
+        self._missing = self._left_out = 0
         self._differences: list[Difference] = []
 
     def compare(self, feature: str, rows: np.ndarray, expected: np.ndarray, found: np.ndarray) -> None:
@@ -52,6 +52,10 @@ class Tally:
         """Notes rows of the sample that one of the sides does not have."""
         self._missing += rows
 
+    def leave_out(self, values: int) -> None:
+        """Notes values that are not compared, because that would take too long."""
+        self._left_out += values
+
     def check(self) -> Check:
         """What was found."""
         differing = sum(self._differing.values())
@@ -59,6 +63,8 @@ class Tally:
         words += f"{differing:,} differ: {counts(self._differing)}" if differing else "none differs"
         if self._missing:
             words += f"; {self._missing:,} rows are missing"
+        if self._left_out:
+            words += f"; {self._left_out:,} values were left out, for the sake of time"
         passed = not differing and not self._missing and self._compared > 0
         return Check(self._name, passed, self._compared, differing, words + ".", tuple(self._differences))
 

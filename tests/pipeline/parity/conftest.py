@@ -18,6 +18,7 @@ from pipeline.ingest.files import InputFile, find_files
 from pipeline.parity.check import Check
 from pipeline.parity.exported import Exported
 from pipeline.parity.gate import Material
+from pipeline.parity.kept import kept
 from pipeline.parity.live import live_features
 from pipeline.parity.sample import Sample, sample
 from tests.artifacts import artifact, taxi
@@ -106,7 +107,7 @@ def streamed(scene: Scene, tmp_path: Path, quick_disk: None, monkeypatch: pytest
         scratch = tmp_path / f"{seed}"
         scratch.mkdir()
         events = scene.events(tmp_path, shifted_s)
-        store, values = f"sqlite://{scratch}/rows.db", Path(scene.material.live_values)
-        return live_features(declaration, rows, values, events, store, scratch, seed)
+        found = kept(declaration, rows, Path(scene.material.live_values))
+        return live_features(declaration, rows, found, events, f"sqlite://{scratch}/rows.db", scratch, seed)
 
     return streams

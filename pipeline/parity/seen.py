@@ -1,0 +1,89 @@
+"""The events that some requests may see, read again from the files that the backfill read."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modules.kernel.keys import code_keys
+from modules.kernel.plan import Entity
+from modules.kernel.take import Events
+from modules.kernel.window import slots_of
+from modules.live import entities
+from modules.spec import Declaration, Typed
+from pipeline.ingest.files import InputFile
+from pipeline.ingest.problems import Problem
+from pipeline.ingest.readers import read_batches
+from pipeline.live.columns import event_columns
+from pipeline.live.parse import parse
+from pipeline.live.requests import canonical
+from pipeline.parity.kept import Kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """The events of one entity that count, have the key of a request, and are near enough to one."""
+
+    entity: Entity
+    events: Events
+    """With all columns that the source's are read with."""
+    owners: np.ndarray
+    """int64, shape (events,): whose they are, a number of a key."""
+    askers: np.ndarray
+    """int64, shape (requests,): the key of each request; -1 for a key with a null."""
+
+
+def seen(declaration: Declaration, kept: Kept, files: Sequence[tuple[str, InputFile]]) -> tuple[Seen, ...]:
+    """Reads the events of each entity that the rows may see.
+
+    Args:
+      declaration: The live features.
+      kept: The requests.
+      files: The files of events, each with its source.
+    """
+    kinds = entities(declaration)
+    return tuple(_of_entity(declaration, kinds, entity, kept, files) for entity in kinds)
+
+
+def _of_entity(
+    declaration: Declaration,
+    kinds: tuple[Entity, ...],
+    entity: Entity,
+    kept: Kept,
+    files: Sequence[tuple[str, InputFile]],
+) -> Seen:
+    types = event_columns(declaration, entity.source, kinds)
+    asked = {name: kept.table.column(name).combine_chunks() for name in entity.key}
+    parts = [
+        part for name, file in files if name == entity.source.name for part in _near(entity, types, asked, kept, file)
+    ]
+    columns = {
+        name: pa.concat_arrays([pa.array([], canonical(typed)), *(part.columns[name] for part in parts)])
+        for name, typed in types.items()
+    }
+    times = columns[entity.source.time].to_numpy()
+    ids = np.concatenate([np.empty((2, 0), np.int64), *(part.ids for part in parts)], axis=1)
+    owners, _ = code_keys([pa.concat_arrays([columns[name], asked[name]]) for name in entity.key])
+    events = Events(columns, times, slots_of(times, entity.source.tick), ids)
+    owners, askers = owners[: len(times)], owners[len(times) :]
+    mine = np.flatnonzero(np.isin(owners, askers) & (owners >= 0))
+    return Seen(entity, events.where(mine), owners[mine], askers)
+
+
+def _near(
+    entity: Entity, types: dict[str, Typed], asked: dict[str, pa.Array], kept: Kept, file: InputFile
+) -> Iterator[Events]:
+    """Those events of a file of which each column of the key has some request's value, at a time that one may see."""
+    if not len(kept.times):
+        return
+    ignored: list[Problem] = []  # the backfill has told them
+    least = (slots_of(kept.times.min(), entity.source.tick) - entity.reach) * entity.source.tick
+    for _, batch in read_batches(file, None, list(types), ignored):
+        events = parse(entity.source, types, batch, None).events
+        near = (events.times >= least) & (events.times <= kept.times.max())
+        for name, values in asked.items():
+            near &= pc.is_in(events.columns[name], value_set=values).to_numpy(zero_copy_only=False)
+        if near.any():
+            yield events.where(np.flatnonzero(near))
