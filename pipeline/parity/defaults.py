@@ -78,7 +78,8 @@ def defaults(
         return None
     every = pa.concat_tables(pa.table({**case.columns, **_time(declaration, case)}) for case in cases)
     trained, served = every, every
-    tally = Tally(NAME, sample)
+    rows = pa.array(few)
+    tally = Tally(NAME, Sample(sample.ids.take(rows), {}, None if sample.times is None else sample.times.take(rows)))
     if kept is not None:
         files = _written(declaration, kinds, events, scratch)
         trained = _backfilled(declaration, every, files, scratch)
@@ -93,7 +94,7 @@ def defaults(
         found = model.call(_SIGNATURE, model_inputs(given, input_dtypes(declaration)))
         for name in declaration.features:
             one, other = (inputs[name].reshape(len(few), -1) for inputs in (expected, found))
-            tally.compare(f"{name} of {case.case}", few, one, other)
+            tally.compare(f"{name} of {case.case}", np.arange(len(few)), one, other)
     return tally.check()
 
 

@@ -14,12 +14,12 @@ from pipeline.parity.tally import Tally
 
 NAME = "transformed features"
 _SIGNATURE = "transform_features"
-_BATCHES = ((1, SINGLES), (8, None), (MOST_ROWS, None))
+_BATCHES = ((1, SINGLES), (8, MOST_ROWS), (MOST_ROWS, None))
 """Rows at a time, and how many rows."""
 
 
 def transformed_features(declaration: Declaration, sample: Sample, transformed: str, model: Exported) -> Check:
-    """Compares Transform's examples with what `transform_features` gives, in batches of 1, 8 and all.
+    """Compares Transform's examples with what `transform_features` gives, in batches of 1 and 8, and all at once.
 
     Args:
       declaration: The features.

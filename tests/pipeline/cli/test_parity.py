@@ -14,8 +14,13 @@ import pipeline.parity.transformed as transformed_check
 from modules.spec import ParityError
 from pipeline.parity.exported import named_inputs
 from pipeline.parity.server import Server
+from tests.pipeline.cli.in_process import call
 from tests.pipeline.cli.test_cache import states
-from tests.pipeline.cli.trips import Trips
+from tests.pipeline.cli.trips import Trips, tree
+from tests.pipeline.jobs.conftest import quick_disk
+from tests.pipeline.parity.test_skews import STREAM
+
+__all__ = ["quick_disk"]
 
 Planting = Callable[[pytest.MonkeyPatch], None]
 
@@ -66,13 +71,30 @@ def test_a_skew_withholds_the_model(
     assert again.pushed() == before
 
 
+def test_a_skew_of_a_live_feature_withholds_the_model(
+    output: Path, monkeypatch: pytest.MonkeyPatch, quick_disk: None
+) -> None:
+    """The run of the taxi data, of which only the gate runs again: the store answers in float32."""
+    before = tree(output / "serving_model")
+    plant, feature = STREAM["the store answers in float32"]
+    plant(monkeypatch)
+    run = call("run", "--set", "evaluation.ablation_seeds=2", "--set", "gate.rows=40", "--output", output)
+    assert run.exit_code == 12
+    assert re.search("^reused ExampleGen ", run.out, re.MULTILINE)
+    assert re.search(f"^done   ParityGate .*live features: .* of the stream to 40 rows .* differ: .*{feature} ",
+                     run.out, re.MULTILINE)  # fmt: skip
+    assert re.search(r"^  \w+ of \w+=.* at .*: expected .* \([0-9a-f]{16}\), found .*$", run.err, re.MULTILINE)
+    assert tree(output / "serving_model") == before
+
+
 def test_what_the_run_says_of_the_gate(again: Trips) -> None:
     run = again.call("run", "--set", "gate.rows=40")
     assert run.exit_code == 0, run.err
-    assert re.search(r"^done   ParityGate .* 3 checks, [0-9,]+ values, none differs$", run.out, re.MULTILINE)
+    assert re.search(r"^done   ParityGate .* 5 checks, [0-9,]+ values, none differs$", run.out, re.MULTILINE)
     record = json.loads((again.output / "last_run.json").read_text())
     assert [(each["name"], each["passed"]) for each in record["parity"]] == [
-        ("transformed features", True), ("scores", True), ("contract", True),
+        ("transformed features", True), ("scores", True), ("defaults", True), ("latency and size", True),
+        ("contract", True),
     ]  # fmt: skip
     page = html.unescape((again.output / "report.html").read_text())
     assert all(each["sentence"] in page for each in record["parity"])

@@ -21,11 +21,14 @@ def test_twenty_seeds_of_shuffling_duplication_and_lateness(streamed: Streams, s
 
 def test_a_run_of_the_taxi_data(taxi_run: Path, quick_disk: None) -> None:
     checks = judge(*whole_taxi(taxi_run))
-    assert [check.name for check in checks] == ["live features", "transformed features", "scores", "contract"]
+    assert [check.name for check in checks] == [
+        "live features", "freshness", "transformed features", "scores", "defaults", "latency and size", "contract",
+    ]  # fmt: skip
     for check in checks:
         assert check.passed, check.sentence
         assert check.differences == ()
-    assert [check.compared for check in checks[1:]] == [3 * 22 * ROWS, 4 * 2 * ROWS, 5]
+    # Seven cases of 16 rows; three splits, the backfill, the model's three fingerprints, the gateway and the store.
+    assert [check.compared for check in checks[1:]] == [8 * ROWS, 3 * 22 * ROWS, 4 * 2 * ROWS, 7 * 16 * 22, 4, 9]
 
 
 def test_features_whose_delay_is_shorter_than_the_lateness(streamed: Streams, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,31 @@ import pyarrow as pa
 import pytest
 import tensorflow as tf
 
+import pipeline.parity.defaults as defaults_check
 import pipeline.parity.live as live_check
 import pipeline.parity.transformed as transformed_check
 from modules.kernel import plan
+from modules.kernel.keys import code_keys
 from modules.spec import Declaration, load_declaration
-from pipeline.live.reader import FeatureReader
-from pipeline.parity.exported import Exported, named_inputs
+from pipeline.jobs.backfill import backfill
+from pipeline.live import reader
+from pipeline.live.place import Place
+from pipeline.live.reader import FeatureReader, Status
+from pipeline.parity.budget import budget
+from pipeline.parity.contract import Contract
+from pipeline.parity.defaults import defaults
+from pipeline.parity.exported import Exported, named_inputs, taken
+from pipeline.parity.freshness import freshness
 from pipeline.parity.gate import judge
+from pipeline.parity.kept import kept
 from pipeline.parity.scores import scores
-from pipeline.parity.server import serving
+from pipeline.parity.seen import seen
+from pipeline.parity.server import Server, serving
 from pipeline.parity.transformed import transformed_features
+from pipeline.serving.inputs import model_inputs
 from pipeline.serving.model_server import json_text
 from pipeline.stores.sqlite import SqliteStore
+from pipeline.stores.store import Register
 from tests.artifacts import taxi
 from tests.conftest import ROOT
 from tests.pipeline.jobs.test_replay_finds import BROKEN, _verdict, _Windows
@@ -223,6 +236,149 @@ def test_a_server_that_writes_too_few_digits(scene: Scene, model: Exported, monk
     assert not check.passed
     assert check.differing > 100
     assert all("over REST" in each.feature for each in check.differences)
+
+
+def test_a_label_leaks_through_a_delay_that_neither_side_honours(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stream and backfill agree then: only what is withheld tells."""
+    BROKEN["a label is seen before its delay"](monkeypatch)
+    events = scene.events(tmp_path)
+    path = events[0][1].path
+    backfill(scene.declaration, {source: [path] for source in ("trips", "payments")}, path, tmp_path / "leaky")
+    before = kept(scene.declaration, scene.sample, tmp_path / "leaky")
+    check = freshness(scene.declaration, scene.sample, before, seen(scene.declaration, before, events))
+    assert check is not None
+    assert not check.passed
+    assert before.missing == 0
+    assert "area_tip_share_7d (" in check.sentence
+    assert "area_trips_6h (" in check.sentence
+
+
+def _another_default(patch: pytest.MonkeyPatch) -> None:
+    read = FeatureReader.read
+
+    def other(self: FeatureReader, columns: Any, times: np.ndarray) -> Any:
+        found = read(self, columns, times)
+        share = found["company_tip_share_30d"]
+        unknown = share.status == Status.UNKNOWN
+        return found | {"company_tip_share_30d": share._replace(values=np.where(unknown, 0.9, share.values))}
+
+    patch.setattr(FeatureReader, "read", other)
+
+
+def _null_read_as_another_key(patch: pytest.MonkeyPatch) -> None:
+    def some(columns: Any) -> tuple[np.ndarray, list[bytes]]:
+        owners, found = code_keys(
+            [column.fill_null("Flash Cab" if column.type == "string" else 8) for column in columns]
+        )
+        return owners, found
+
+    patch.setattr(reader, "code_keys", some)
+
+
+def _missing_is_zero(patch: pytest.MonkeyPatch) -> None:
+    def present(*given: Any) -> dict[str, Any]:
+        inputs = model_inputs(*given)
+        return inputs | {name: np.ones_like(v) for name, v in inputs.items() if name.endswith("_present")}
+
+    patch.setattr(defaults_check, "model_inputs", present)
+
+
+DEFAULTS: dict[str, tuple[Planting, str]] = {
+    "an unknown key has another default": (_another_default, "company_tip_share_30d of an unknown key"),
+    "a null key is read as another key": (_null_read_as_another_key, "company_trips_7d of a null key"),
+    "a missing value is zero": (_missing_is_zero, "trip_seconds of a null feature"),
+}
+"""Skews of serving where something is missing, each with a feature and a case that are among those found."""
+
+
+@pytest.mark.parametrize("skew", DEFAULTS)
+def test_a_skew_where_something_is_missing(
+    scene: Scene, model: Exported, tmp_path: Path, quick_disk: None, monkeypatch: pytest.MonkeyPatch, skew: str
+) -> None:
+    plant, named = DEFAULTS[skew]
+    before = kept(scene.declaration, scene.sample, Path(scene.material.live_values))
+    near = seen(scene.declaration, before, scene.events(tmp_path))
+    plant(monkeypatch)
+    graph = scene.material.transform_graph
+    check = defaults(scene.declaration, scene.sample, before, near, graph, model, tmp_path)
+    assert check is not None
+    assert not check.passed
+    assert f"{named} (" in check.sentence
+    assert check.sentence.startswith("2,464 values of 16 rows compared")
+
+
+@pytest.fixture(scope="module")
+def server(scene: Scene) -> Iterator[Server]:
+    """The model, served; it has answered three single rows."""
+    inputs = named_inputs(scene.declaration, scene.sample)
+    with serving(scene.material.model, "taxi") as server:
+        for row in range(3):
+            server.by_grpc(taken(inputs, np.array([row])))
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ("load_s=0.000001", "loads over budget: "),
+        ("answer_p99_ms=0.001", "answers a row (p99 of 3) over budget: "),
+        ("size_mb=0.1", "takes on the disk over budget: "),
+        ("memory_mb=0.000001", "takes in memory over budget: "),
+    ],
+)
+def test_a_budget_is_exceeded(
+    scene: Scene, server: Server, monkeypatch: pytest.MonkeyPatch, over: str, words: str
+) -> None:
+    monkeypatch.setattr(server, "load_bytes", 1_000)  # what a process that has loaded it before grows by may be nothing
+    check = budget(taxi(f"gate.budget.{over}"), scene.material.model, server)
+    assert (check.passed, check.compared, check.differing) == (False, 4, 1)
+    assert words in check.sentence
+    assert budget(taxi(), scene.material.model, server).passed
+
+
+def test_the_model_was_made_with_another_schema(scene: Scene) -> None:
+    schema = type(scene.material.schema)()
+    schema.CopyFrom(scene.material.schema)
+    next(feature for feature in schema.feature if feature.name == "fare").presence.min_fraction = 0.5
+    [check] = judge(scene.declaration, dataclasses.replace(scene.material, schema=schema))
+    assert (check.name, check.passed, check.differing) == ("contract", False, 1)
+    assert "the model has the schema_fingerprint " in check.sentence
+
+
+def test_the_model_was_made_with_another_transform_graph(scene: Scene, tmp_path: Path) -> None:
+    graph = Path(shutil.copytree(scene.material.transform_graph, tmp_path / "graph"))
+    vocabulary = graph / "transform_fn" / "assets" / "company_vocabulary"
+    vocabulary.write_text("\n".join(reversed(vocabulary.read_text().splitlines())) + "\n")
+    [check] = judge(scene.declaration, dataclasses.replace(scene.material, transform_graph=graph))
+    assert (check.name, check.passed, check.differing) == ("contract", False, 1)
+    assert "the model has the transform_fingerprint " in check.sentence
+    assert "Run again with --no-cache." in check.sentence
+
+
+def test_the_gateway_refuses_what_is_served(server: Server) -> None:
+    contract = Contract(taxi("live.features.area_trips_6h.window=5h"))
+    contract.gateway(server.target)
+    check = contract.check()
+    assert (check.passed, check.differing) == (False, 1)
+    assert "was trained on live features with the fingerprint" in check.sentence
+
+
+def test_the_stream_fills_the_rows_of_another_declaration(scene: Scene, tmp_path: Path) -> None:
+    store = f"sqlite://{tmp_path}/rows.db"
+    with Place(store, scene.declaration.features_fingerprint).open() as opened:
+        opened.advance([Register(source, "files", 1_400_000_000_000_000, 0) for source in ("trips", "payments")])
+    for declaration, words in (
+        (scene.declaration, "1 fingerprints are the declaration's and the run's."),
+        (
+            taxi("live.features.area_trips_6h.window=5h"),
+            "The store that the stream has filled knows nothing of trips, ",
+        ),
+    ):
+        contract = Contract(declaration)
+        contract.store(store)
+        assert contract.check().sentence.startswith(words)
 
 
 def _renamed(directory: Path) -> Declaration:
