@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from modules.spec import DeclarationError, Gate
+from modules.spec.gate import Budget
 from tests.modules.spec.shop import load
 
 
@@ -12,6 +13,7 @@ def test_the_default_and_what_may_be_said(tmp_path: Path) -> None:
     assert load(tmp_path).gate == Gate(rows=2000)
     assert load(tmp_path, "gate.rows=1").gate.rows == 1
     assert load(tmp_path, "gate.rows=all").gate.rows == "all"
+    assert load(tmp_path, "gate.budget.load_s=20").gate.budget == Budget(load_s=20.0)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +22,10 @@ def test_the_default_and_what_may_be_said(tmp_path: Path) -> None:
         ("gate.rows=0", "--set: gate.rows: read 0; accepted:"),
         ("gate.rows=some", 'gate.rows: read "some"; accepted:'),
         ("gate.rows=1.5", "gate.rows: read 1.5; accepted:"),
-        ("gate.row=5", "gate.row: unknown field; accepted: rows"),
+        ("gate.row=5", "gate.row: unknown field; accepted: rows, budget"),
+        ("gate.budget.memory_mb=0", "gate.budget.memory_mb: read 0; accepted:"),
+        ("gate.budget.answer_p99_ms=soon", 'gate.budget.answer_p99_ms: read "soon"; accepted:'),
+        ("gate.budget.size=5", "gate.budget.size: unknown field; accepted: load_s, answer_p99_ms, size_mb, memory_mb"),
     ],
 )
 def test_what_is_not_accepted(tmp_path: Path, override: str, message: str) -> None:
