@@ -68,7 +68,7 @@ def many(rows: int, output: Path, directory: Path) -> dict[str, float]:
 
     from modules.made_with import raw_schema, saved_graph
     from modules.spec import SPLITS, load_declaration
-    from pipeline.components.transform import _TransformFile
+    from pipeline.components.transform import TransformFile
     from pipeline.ingest.examples import example_files
     from pipeline.ingest.files import InputFile
     from pipeline.ingest.ingest import Ingest
@@ -98,7 +98,7 @@ def many(rows: int, output: Path, directory: Path) -> dict[str, float]:
     with beam.Pipeline(options=options) as pipeline:
         _ = pipeline | Ingest([file], declaration, str(places["examples"]), str(places["values"]))
     graph = _newest(output, "Transform", "transform_graph")
-    transform = _TransformFile(form_of(raw_schema(graph), declaration), declaration, str(places["transformed"]))
+    transform = TransformFile(form_of(raw_schema(graph), declaration), declaration, str(places["transformed"]))
     transform.setup()
     for example in example_files(str(places["examples"]), SPLITS):
         list(transform.process(example, saved_graph(graph)))

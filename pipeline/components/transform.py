@@ -46,7 +46,7 @@ class TransformSpec(component_spec.ComponentSpec):
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Runs tf.Transform's analysis and `_TransformFile` in one Beam pipeline."""
+    """Runs tf.Transform's analysis and `TransformFile` in one Beam pipeline."""
 
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         declaration = Declaration.model_validate_json(exec_properties["declaration"])
@@ -70,7 +70,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
             graph = (train, form) | "Analyse" >> tft_beam.AnalyzeDataset(preprocess)
             _ = graph | "WriteGraph" >> tft_beam.WriteTransformFn(graph_uri)
-            transform = _TransformFile(form, declaration, transformed.uri)
+            transform = TransformFile(form, declaration, transformed.uri)
             saved_model, _ = graph
             _ = (
                 pipeline
@@ -99,7 +99,7 @@ def _only(schema: schema_pb2.Schema, names: list[str]) -> schema_pb2.Schema:
     return raw
 
 
-class _TransformFile(beam.DoFn):
+class TransformFile(beam.DoFn):
     """Writes, for each file of examples, one of the same name with the model's inputs in the same rows."""
 
     def __init__(self, form: TensorAdapterConfig, declaration: Declaration, directory: str) -> None:

@@ -12,18 +12,19 @@ from modules.kernel.plan import Entity, named_sources
 from modules.kernel.take import Columns, ingest_times
 from modules.live import entities
 from modules.made_with import raw_schema, saved_graph
-from modules.spec import Declaration, Typed
+from modules.spec import Declaration
 from pipeline.ingest.examples import as_examples, example_types
 from pipeline.ingest.files import InputFile
 from pipeline.jobs.backfill import backfill
 from pipeline.jobs.replay import Disorder, recorded
 from pipeline.jobs.stream import stream
-from pipeline.live.columns import event_columns, request_columns
+from pipeline.live.columns import request_columns
 from pipeline.live.place import Place
 from pipeline.live.reader import FeatureReader, Status
 from pipeline.live.requests import canonical
 from pipeline.parity.check import Check
 from pipeline.parity.exported import Exported
+from pipeline.parity.few_events import as_table, few_events, write_events
 from pipeline.parity.kept import Kept
 from pipeline.parity.probes import Probe, probes
 from pipeline.parity.sample import Sample
@@ -35,8 +36,6 @@ from pipeline.transform_graph import TransformGraph, form_of
 NAME = "defaults"
 _ROWS = 16
 """How many rows of the sample each case is made of."""
-_MOST_EVENTS = 4096
-"""How many of the events that they see each entity adds to those that are streamed."""
 _SIGNATURE = "transform_features"
 _HOUR = 3_600_000_000
 
@@ -66,12 +65,14 @@ def defaults(
       scratch: An empty directory; whoever calls removes it.
 
     Returns:
-      None if nothing can be missing: no feature is live, and none optional.
+      None if nothing can be missing, no feature being live and none optional, or there is no row.
     """
     kinds = entities(declaration)
     few = np.arange(len(sample.ids))[:_ROWS] if kept is None else kept.rows[:_ROWS]
+    if not len(few):
+        return None
     columns = _columns(declaration, sample, kept, len(few))
-    events = {name: _events(declaration, kinds, name, seen, len(few)) for name in named_sources(kinds)}
+    events = few_events(declaration, kinds, seen, len(few))
     times = np.zeros(len(few), np.int64) if kept is None else kept.times[: len(few)]
     cases = list(probes(declaration, kinds, columns, times, _latest(kinds, events)))
     if not cases:
@@ -81,7 +82,7 @@ def defaults(
     rows = pa.array(few)
     tally = Tally(NAME, Sample(sample.ids.take(rows), {}, None if sample.times is None else sample.times.take(rows)))
     if kept is not None:
-        files = _written(declaration, kinds, events, scratch)
+        files = write_events(declaration, kinds, events, scratch)
         trained = _backfilled(declaration, every, files, scratch)
         served, old = _answered(declaration, kinds, every, events, files, scratch)
         tally.miss(old)
@@ -119,61 +120,10 @@ def _time(declaration: Declaration, case: Probe) -> Mapping[str, pa.Array]:
     return {declaration.time: pa.array(case.times)} if declaration.time in case.columns else {}
 
 
-def _events(
-    declaration: Declaration, kinds: tuple[Entity, ...], source: str, seen: Sequence[Seen], rows: int
-) -> Columns:
-    """The events of a source that the first rows see, not all where they are many, and again with null values."""
-    mine = [each for each in seen if each.entity.source.name == source]
-    types = event_columns(declaration, mine[0].entity.source, kinds)
-    found: dict[str, list[pa.Array]] = {name: [pa.array([], canonical(typed))] for name, typed in types.items()}
-    for each in mine:
-        theirs = np.flatnonzero(np.isin(each.owners, each.askers[:rows]))
-        theirs = theirs[:: 1 + len(theirs) // _MOST_EVENTS]
-        for name, values in each.events.where(theirs).columns.items():
-            found[name].append(values)
-    columns = {name: pa.concat_arrays(arrays) for name, arrays in found.items()}
-    nulls = _values(declaration, kinds, source)
-    return {
-        name: pa.concat_arrays([values, pa.nulls(len(values), values.type) if name in nulls else values])
-        for name, values in columns.items()
-    }
-
-
-def _values(declaration: Declaration, kinds: tuple[Entity, ...], source: str) -> set[str]:
-    """The columns of a source's events that are taken in, and say neither whose an event is, nor when, nor which."""
-    assert declaration.live is not None
-    declared = declaration.live.sources[source]
-    mine = [entity for entity in kinds if entity.source.name == source]
-    takings = [taking for entity in mine for taking in (*entity.takings, *entity.counted)]
-    values = {taking.value for taking in takings if taking.value is not None}
-    return values - {declared.time, declared.ingest_time, *(declared.id or ()), *(k for e in mine for k in e.key)}
-
-
 def _latest(kinds: tuple[Entity, ...], events: Mapping[str, Columns]) -> int:
     """The last time of an event, in microseconds."""
     times = [events[name][source.time].to_numpy() for name, source in named_sources(kinds).items()]
     return int(max((each.max() for each in times if len(each)), default=0))
-
-
-def _written(
-    declaration: Declaration, kinds: tuple[Entity, ...], events: Mapping[str, Columns], scratch: Path
-) -> list[tuple[str, InputFile]]:
-    files = []
-    for source, plan in named_sources(kinds).items():
-        path = scratch / f"{source}.parquet"
-        pq.write_table(_as_table(events[source], event_columns(declaration, plan, kinds)), path)
-        files.append((source, InputFile(str(path), "parquet")))
-    return files
-
-
-def _as_table(columns: Mapping[str, pa.Array], types: Mapping[str, Typed]) -> pa.Table:
-    """Columns as they can be read again: times as timestamps."""
-    return pa.table(
-        {
-            name: pc.cast(values, pa.timestamp("us", "UTC")) if types[name].type == "timestamp" else values
-            for name, values in columns.items()
-        }
-    )
 
 
 def _backfilled(
@@ -182,7 +132,7 @@ def _backfilled(
     """The requests with the live features that the backfill gives them."""
     path, output = scratch / "requests.parquet", scratch / "backfill"
     columns = {name: requests.column(name).combine_chunks() for name in declaration.columns}
-    pq.write_table(_as_table(columns, declaration.columns), path)
+    pq.write_table(as_table(columns, declaration.columns), path)
     backfill(declaration, {source: [file.path] for source, file in files}, str(path), output)
     [written] = output.glob("*.parquet")
     values = pq.read_table(written)
