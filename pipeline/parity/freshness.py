@@ -20,7 +20,7 @@ from pipeline.parity.tally import Tally
 
 NAME = "freshness"
 _MOST_EVENTS = 1 << 22
-"""How many events all requests together are answered from; a request that sees an event sees it for itself."""
+"""From how many events all requests of one entity and delay are answered; each sees an event for itself."""
 _AT_ONCE = 1 << 18
 
 
