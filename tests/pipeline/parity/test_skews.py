@@ -269,10 +269,7 @@ def _another_default(patch: pytest.MonkeyPatch) -> None:
 
 def _null_read_as_another_key(patch: pytest.MonkeyPatch) -> None:
     def some(columns: Any) -> tuple[np.ndarray, list[bytes]]:
-        owners, found = code_keys(
-            [column.fill_null("Flash Cab" if column.type == "string" else 8) for column in columns]
-        )
-        return owners, found
+        return code_keys([column.fill_null(column.drop_null()[0]) for column in columns])
 
     patch.setattr(reader, "code_keys", some)
 
@@ -287,7 +284,7 @@ def _missing_is_zero(patch: pytest.MonkeyPatch) -> None:
 
 DEFAULTS: dict[str, tuple[Planting, str]] = {
     "an unknown key has another default": (_another_default, "company_tip_share_30d of an unknown key"),
-    "a null key is read as another key": (_null_read_as_another_key, "company_trips_7d of a null key"),
+    "a null key is read as another key": (_null_read_as_another_key, "area_trips_7d of a null key"),
     "a missing value is zero": (_missing_is_zero, "trip_seconds of a null feature"),
 }
 """Skews of serving where something is missing, each with a feature and a case that are among those found."""
