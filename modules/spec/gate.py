@@ -14,7 +14,7 @@ class Budget(Frozen):
 
     load_s: _Amount = 300.0
     """Seconds to load it."""
-    answer_p99_ms: _Amount = 5000.0
+    answer_p99_ms: _Amount = 10000.0
     """Milliseconds within which 99 of 100 requests of a single row are answered over gRPC."""
     size_mb: _Amount = 2000.0
     """Megabytes that its files take."""
