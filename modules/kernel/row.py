@@ -361,20 +361,33 @@ def history(entity: Entity, events: Events, owners: np.ndarray) -> tuple[Owned, 
     Returns:
       Cells and registers for `answer`, and how many events repeat another.
     """
+    again = repeated(entity, events, owners)
+    kept = (owners >= 0) & ~again
+    set_by, of_event = _registers(entity, events)
+    marks = kept[of_event]
+    counted = np.flatnonzero(kept) if entity.exact else np.empty(0, np.int64)
+    content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)
+    return (
+        add_up(entity, Owned(content[:, counted], owners[counted])),
+        registers.join(Owned(set_by[:, marks], owners[of_event[marks]])),
+        int(again.sum()),
+    )
+
+
+def repeated(entity: Entity, events: Events, owners: np.ndarray) -> np.ndarray:
+    """Which events repeat an earlier one of their key; bool, shape (events,).
+
+    Args:
+      entity: Whose rows.
+      events: Events that count.
+      owners: int64, shape (events,): the key of each event; -1 for none.
+    """
     here = np.flatnonzero(owners >= 0)
     alike = here[_alike(events.ids[0, here])]  # the others repeat nothing
     some = events.where(alike)
     identities = np.stack([some.slots, *some.ids, _content(entity, some)])
     new, _ = _distinguish(Owned(identities, owners[alike]), 0)
-    kept = owners >= 0
-    kept[alike] = False
-    kept[alike[new]] = True
-    set_by, of_event = _registers(entity, events)
-    marks = kept[of_event]
-    counted = np.flatnonzero(kept) if entity.exact else here[:0]
-    content = accumulate(entity, entity.takings, events.columns, events.times, events.slots)
-    return (
-        add_up(entity, Owned(content[:, counted], owners[counted])),
-        registers.join(Owned(set_by[:, marks], owners[of_event[marks]])),
-        len(alike) - len(new),
-    )
+    again = np.zeros(len(events), bool)
+    again[alike] = True
+    again[alike[new]] = False
+    return again
