@@ -1,4 +1,4 @@
-"""What one answer was made from: which events its request sees and why not the others, and what the former add up to."""
+"""What one answer was made from: which events its request sees, why not the others, and what the former add up to."""
 
 import dataclasses
 
@@ -12,9 +12,9 @@ from modules.kernel.take import Columns, Events, meets, whole_numbers
 from modules.kernel.whole import to_int
 
 IN, OLD, EDGE, DELAY, OWN_TICK, AFTER, REPEATED, FILTERED, NULL = range(9)
-"""What becomes of an event that counts: it is in the window and taken in; before the window; behind its near edge, which
-moves in steps; younger than the delay; of the request's own tick; after it; in the window, but there before; in it, but
-the filter is not met; in it, but the value is null. The first that holds."""
+"""What becomes of an event that counts: it is in the window and taken in; before the window; behind its near edge,
+which moves in steps; younger than the delay; of the request's own tick; after it; in the window, but there before; in
+it, but the filter is not met; in it, but the value is null. The first that holds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +101,7 @@ def explain(entity: Entity, feature: Feature, events: Events, known: bool, slot:
     return Explained(start, stop, fates, tuple(numbers), held(entity, feature, cells, marks, slot, own), found)
 
 
-def held(
-    entity: Entity, feature: Feature, cells: Owned, marks: Owned, slot: int, own: Columns | None = None
-) -> Held:
+def held(entity: Entity, feature: Feature, cells: Owned, marks: Owned, slot: int, own: Columns | None = None) -> Held:
     """What a request in a slot sees of the cells of one key.
 
     Args:
@@ -134,11 +132,11 @@ def held(
         mine = accumulate(entity, takings(feature), own, at * entity.source.tick, at)
         table = np.concatenate([table, mine], axis=1)
     joined = combine(entity, table, np.zeros(1, np.int64)) if table.shape[1] else None
-    sums = tuple(
+    sums: list[dict[str, int | None]] = [
         {part: _whole(part, None if joined is None else joined[entity.layout[taking][part] :, 0]) for part in parts}
         for taking, parts in needs(feature)
-    )
-    return Held(starts, widths, counts, sums)
+    ]
+    return Held(starts, widths, counts, tuple(sums))
 
 
 def nearest(times: np.ndarray, start: int, stop: int, tick: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """What live features are declared, and what each of them means."""
 
-import datetime
 import difflib
 import json
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,20 +14,11 @@ from rich.text import Text
 from modules.spec import Condition, Declaration, Live, LiveFeature, NotFoundError, Taken
 from modules.spec import micros as in_micros
 from modules.spec import written as as_duration
+from modules.spec.instant import written_instant
 from pipeline.cli.failures import Failures, ending
-from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Features, Set, load
+from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Features, Set, instant, load
 
 features_app = typer.Typer(help="Shows the live features.", no_args_is_help=True)
-
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-
-
-def _time(text: str) -> datetime.datetime:
-    try:
-        time = datetime.datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}; accepted: a time such as 2016-06-01T12:30:00Z.") from None
-    return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)
 
 
 @features_app.command("list")
@@ -53,8 +44,8 @@ def list_command(
 def show_command(
     name: Annotated[str, typer.Argument(help="The live feature.", metavar="NAME")],
     at: Annotated[
-        datetime.datetime | None,
-        typer.Option(parser=_time, help="The time of the request in the example, UTC; now.", metavar="TIME"),
+        int | None,
+        typer.Option(parser=instant, help="The time of the request in the example, UTC; now.", metavar="TIME"),
     ] = None,
     features: Features = DEFAULT_FEATURES,
     overrides: Set = [],  # noqa: B006
@@ -64,18 +55,28 @@ def show_command(
     """Says what a live feature means, with its numbers, and what is promised of it."""
     with ending(Failures(debug, as_json)):
         declaration = load(features, overrides)
-        live = declaration.live
-        if live is None:
-            raise NotFoundError(_none_declared(features))
-        if name not in live.features:
-            near = difflib.get_close_matches(name, live.features, cutoff=0.5)
-            listed = f"nearest: {', '.join(near)}" if near else f"declared: {', '.join(live.features)}"
-            raise NotFoundError(f"{features}: no live feature {name}; {listed}.")
-        seen = _example(live, live.features[name], at or datetime.datetime.now(datetime.UTC).replace(microsecond=0))
+        live = declared_live(declaration, name, features)
+        seen = _example(live, live.features[name], int(time.time()) * 1_000_000 if at is None else at)
         if as_json:
             typer.echo(json.dumps(_facts(declaration, name) | {"example": seen} | _fingerprints(declaration)))
         else:
             _print_page(Console(), declaration, live, name, seen)
+
+
+def declared_live(declaration: Declaration, name: str, features: Path) -> Live:
+    """The live features, among which there is one of this name.
+
+    Raises:
+      NotFoundError: There is none.
+    """
+    live = declaration.live
+    if live is None:
+        raise NotFoundError(_none_declared(features))
+    if name not in live.features:
+        near = difflib.get_close_matches(name, live.features, cutoff=0.5)
+        listed = f"nearest: {', '.join(near)}" if near else f"declared: {', '.join(live.features)}"
+        raise NotFoundError(f"{features}: no live feature {name}; {listed}.")
+    return live
 
 
 def _none_declared(features: Path) -> str:
@@ -106,28 +107,17 @@ def _facts(declaration: Declaration, name: str) -> dict[str, Any]:
     )
 
 
-def _example(live: Live, feature: LiveFeature, at: datetime.datetime) -> dict[str, Any]:
+def _example(live: Live, feature: LiveFeature, at: int) -> dict[str, Any]:
     """What a request at a time sees."""
     tick = in_micros(live.tick)
-    slot = (at - _EPOCH) // datetime.timedelta(microseconds=tick)
+    slot = at // tick
     start, stop = feature.sees(slot, tick)
     return {
-        "at": _written(at),
+        "at": written_instant(at),
         "slot": slot,
-        "from": _written_slot(start, tick),
-        "to": _written_slot(stop, tick),
+        "from": written_instant(start * tick),
+        "to": written_instant(stop * tick),
     }
-
-
-def _written_slot(slot: int, tick: int) -> str:
-    try:
-        return _written(_EPOCH + datetime.timedelta(microseconds=slot * tick))
-    except OverflowError:
-        return "before the year 1"
-
-
-def _written(time: datetime.datetime) -> str:
-    return time.astimezone(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _dtype(feature: LiveFeature) -> str:
@@ -187,8 +177,8 @@ def _print_page(console: Console, declaration: Declaration, live: Live, name: st
         "sees",
         f"events with from <= slot < to, where slot = floor(time / {live.tick}),",
         "for a request in slot s",
-        f"  to   = {_floored('s', delay, edge)}",
-        f"  from = {_floored('to', window, step)}",
+        f"  to   = {floored('s', delay, edge)}",
+        f"  from = {floored('to', window, step)}",
         f"A request at {seen['at']}, s = {seen['slot']},",
         f"  sees from {seen['from']}, itself included,",
         f"       to   {seen['to']}, itself left out.",
@@ -231,7 +221,7 @@ def _spoken(micros: int) -> str:
     return " ".join(parts)
 
 
-def _floored(start: str, back: int, width: int) -> str:
+def floored(start: str, back: int, width: int) -> str:
     moved = f"{start} - {back}" if back else start
     return moved if width == 1 else f"floor(({moved}) / {width}) * {width}"
 

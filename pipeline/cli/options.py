@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from modules.spec import Declaration, InputError, load_declaration
+from modules.spec.instant import read_instant
 
 DEFAULT_FEATURES = Path("schema/taxi/features.yaml")
 DEFAULT_OUTPUT = Path("build")
@@ -34,6 +35,14 @@ Events = Annotated[
 
 DEFAULT_STORE = f"sqlite://{DEFAULT_OUTPUT}/online.db"
 DEFAULT_DEAD_LETTERS = f"{DEFAULT_OUTPUT}/dead_letters"
+
+
+def instant(text: str) -> int:
+    """A time on the command line, in microseconds since 1970-01-01T00:00:00Z; without an offset it is UTC."""
+    try:
+        return read_instant(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r}; accepted: a time such as 2016-06-01T12:30:00Z.") from None
 
 
 def load(features: Path, overrides: list[str], data: str = "") -> Declaration:

@@ -1,12 +1,12 @@
 """`twinbeam replay`: the proof that stream and batch give the same bits."""
 
 import dataclasses
-import datetime
 import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from modules.spec.instant import written_instant
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.live import make_directory, only_errors_of_ours
 from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Events, Features, Set, by_source, load
@@ -67,14 +67,10 @@ def _print(found: "Replayed") -> None:
     for each in found.differences:
         key = ", ".join(f"{column}={value}" for column, value in each.key.items())
         typer.echo(
-            f"{each.feature} differs for {key} at {_time(each.time)}, read at {_time(each.watermark)}:\n"
+            f"{each.feature} differs for {key} at {written_instant(each.time)}, "
+            f"read at {written_instant(each.watermark)}:\n"
             f"  batch  {each.batch_bits} ({each.batch!r})\n"
             f"  stream {each.stream_bits} ({each.stream!r})"
         )
     if len(found.differences) < found.mismatches:
         typer.echo(f"and {found.mismatches - len(found.differences):,} more")
-
-
-def _time(micros: int) -> str:
-    time = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC) + datetime.timedelta(microseconds=micros)
-    return time.isoformat().replace("+00:00", "Z")

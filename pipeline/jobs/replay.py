@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.dataset as ds
 from pydantic import ValidationError
 
+from modules.kernel.bits import bits
 from modules.kernel.plan import Entity, named_sources
 from modules.live import entities
 from modules.spec import Declaration, InputError
@@ -271,8 +272,8 @@ class _Comparison:
                     watermark=pause,
                     batch=batch[at].item(),
                     stream=answer.values[at].item(),
-                    batch_bits=f"{batch.view(np.uint64)[at]:016x}",
-                    stream_bits=f"{answer.values.view(np.uint64)[at]:016x}",
+                    batch_bits=bits(batch[at]),
+                    stream_bits=bits(answer.values[at]),
                 )
             )
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from modules.kernel import row
 from modules.kernel.answer import Answer, Requests, answer
+from modules.kernel.explain import Held, held
 from modules.kernel.keys import Value, code_keys, encode_key
 from modules.kernel.plan import Entity
 from modules.kernel.take import Columns
@@ -22,7 +23,7 @@ from pipeline.live.columns import included_columns, request_columns
 from pipeline.live.place import Place
 from pipeline.live.requests import canonical, unusable
 from pipeline.live.watermark import source_watermark
-from pipeline.stores.store import OnlineStore, RowKey
+from pipeline.stores.store import OnlineStore, RowKey, Snapshot
 
 _INT64 = range(-(2**63), 2**63)
 _ALWAYS = 2**62
@@ -73,6 +74,17 @@ class Look(NamedTuple):
     nothing is known."""
     oldest: np.ndarray
     """int64, shape (requests,): of a refused request the oldest time, in microseconds, that is answered."""
+
+
+class Inspected(NamedTuple):
+    """One feature of one request, and what it is read from."""
+
+    value: LiveValue
+    """Of shape (1,)."""
+    watermark: int
+    """Of its source; see `Look`."""
+    held: Held
+    """What the row holds in its window."""
 
 
 class FeatureReader:
@@ -148,7 +160,7 @@ class FeatureReader:
             if len(columns[name]) != len(times):
                 raise InputError(f"column {name} of requests: {len(columns[name])} values for {len(times)} times.")
         keys = [code_keys([columns[name] for name in plan.entity.key]) for plan in self._plans]
-        return self._answer(keys, columns, times)
+        return self._answer(self._fetch(keys, columns, times), keys, columns, times)
 
     def read_one(self, request: Mapping[str, Value | float | None], time: int) -> dict[str, LiveValue]:
         """The live features of one request, by name; see `look_one`."""
@@ -165,6 +177,39 @@ class FeatureReader:
           InputError: A value is missing (a null is None), or not of the declared type.
           StoreUnavailable: The store is down or too slow; nothing is tried again.
         """
+        keys, columns = self._one(request)
+        times = np.array([time], np.int64)
+        return self._answer(self._fetch(keys, columns, times), keys, columns, times)
+
+    def inspect(self, name: str, request: Mapping[str, Value | float | None], time: int) -> Inspected:
+        """One live feature of one request, and what the online row holds in its window.
+
+        Args:
+          name: The feature.
+          request: The values of the columns that it is computed from; others may be left out.
+          time: Microseconds since 1970-01-01T00:00:00Z.
+
+        Raises:
+          InputError, StoreUnavailable: As `look_one`.
+        """
+        keys, columns = self._one(dict.fromkeys(self._types) | dict(request))
+        times = np.array([time], np.int64)
+        snapshot = self._fetch(keys, columns, times)
+        look = self._answer(snapshot, keys, columns, times)
+        at = int(self._whose[self._names.index(name)])
+        entity = self._plans[at].entity
+        feature = next(feature for feature in entity.features if feature.name == name)
+        known = len(keys[at][1]) > 0
+        stored = snapshot.rows[sum(len(mine) for _, mine in keys[:at])] if known else None
+        cells, marks, _ = row.decode(entity, [stored])
+        own = columns if known and feature.include_request else None
+        slot = int(slots_of(times, entity.source.tick)[0])
+        return Inspected(
+            look.values[name], look.watermarks[entity.source.name], held(entity, feature, cells, marks, slot, own)
+        )
+
+    def _one(self, request: Mapping[str, Value | float | None]) -> tuple[list[tuple[np.ndarray, list[bytes]]], Columns]:
+        """The keys of one request, by plan, and its columns that the kernel looks at."""
         for name, typed in self._types.items():
             self._check_there(name, request)
             if not _fits(request[name], typed):
@@ -176,7 +221,7 @@ class FeatureReader:
             keys.append((_ONE, [encode_key(key)]) if len(key) == len(plan.entity.key) else (_NOBODY, []))  # type: ignore[arg-type]
             for name in plan.columns:
                 columns[name] = pa.array([request[name]], canonical(self._types[name]))
-        return self._answer(keys, columns, np.array([time], np.int64))
+        return keys, columns
 
     def watermarks(self) -> dict[str, int]:
         """How far the store is, by source; see `Look`.
@@ -191,14 +236,23 @@ class FeatureReader:
         if name not in columns:
             raise InputError(f"column {name} of requests is missing; needed are {', '.join(self._types)}.")
 
-    def _answer(self, keys: Sequence[tuple[np.ndarray, list[bytes]]], columns: Columns, times: np.ndarray) -> Look:
+    def _fetch(self, keys: Sequence[tuple[np.ndarray, list[bytes]]], columns: Columns, times: np.ndarray) -> Snapshot:
+        """The rows of the keys, plan by plan, once it is clear that the requests can be answered."""
         for plan in self._plans:
             for name, rule, bad in unusable(plan.entity, columns, times) if plan.columns else ():
                 if bad.any():
                     value = columns[name][int(bad.argmax())].as_py()
                     raise InputError(f"column {name} of a request: read {value!r}; accepted: {rule}.")
         places = [RowKey(plan.name, key) for plan, (_, mine) in zip(self._plans, keys, strict=True) for key in mine]
-        snapshot = self._store.fetch(places)
+        return self._store.fetch(places)
+
+    def _answer(
+        self,
+        snapshot: Snapshot,
+        keys: Sequence[tuple[np.ndarray, list[bytes]]],
+        columns: Columns,
+        times: np.ndarray,
+    ) -> Look:
         watermarks = {name: source_watermark(name, snapshot.registers) for name in self._sources}
         # What follows has the shape (entities, requests).
         owners, rows = np.array([mine for mine, _ in keys]), iter(snapshot.rows)

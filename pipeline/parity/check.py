@@ -54,8 +54,3 @@ class Check:
             raise ValueError(f"{self.name}: passed, with {self.differing} of {self.compared} values that differ")
         if len(self.differences) > min(self.differing, FIRST):
             raise ValueError(f"{self.name}: shows {len(self.differences)} differences of {self.differing}")
-
-
-def bits(value: np.generic) -> str:
-    """A number's bits, two hexadecimal digits a byte, the greatest byte first."""
-    return value.tobytes()[::-1].hex()

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.parity.check import FIRST, Check, Difference, bits
+from modules.kernel.bits import bits
+from pipeline.parity.check import FIRST, Check, Difference
 from pipeline.parity.sample import Sample
 
 

@@ -35,9 +35,7 @@ def test_an_explanation_is_the_answer_bit_for_bit(aggregation: str, data: st.Dat
 
 def _explain(case: Case, feature: Feature, request: Request) -> explain.Explained:
     events = take(case.entity.source, columns(_of_key(case, request)))
-    return explain.explain(
-        case.entity, feature, events, None not in request.key, request.slot, columns([request.row])
-    )
+    return explain.explain(case.entity, feature, events, None not in request.key, request.slot, columns([request.row]))
 
 
 def _of_key(case: Case, request: Request) -> list[Row]:
