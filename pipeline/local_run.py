@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from modules.paired import compare
-from modules.spec import Declaration, DeclarationError
+from modules.spec import Declaration, DeclarationError, NotBlessedError, ParityError
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.live.history import event_files
 from pipeline.orchestration.digests import code_digest, content_digest, digest
@@ -47,6 +47,8 @@ class RunSettings:
     trials: int
     keep: int
     cache: bool
+    options: tuple[str, ...] = ()
+    """With which another command finds the same declaration."""
 
 
 def unchanged(settings: RunSettings, run_digest: str) -> RunRecord | None:
@@ -69,7 +71,8 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
       The record, and whether anything ran.
 
     Raises:
-      TwinbeamError: See `modules/spec/errors.py`; nothing was pushed.
+      TwinbeamError: See `modules/spec/errors.py`; nothing was pushed. A run that withholds its model
+        leaves a report of its own.
     """
     declaration, workspace = settings.declaration, settings.workspace
     started = time.monotonic()
@@ -80,6 +83,7 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
         )
     found = _look(settings)
     if record := unchanged(settings, found.digest):
+        workspace.withheld_report.unlink(missing_ok=True)
         return record, False
 
     # TFX takes seconds to import.
@@ -93,32 +97,17 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
     whole_schema = curated_schema.to_text(curated_schema.with_live_features(schema, declaration))
     run_id = _now()
     pipeline = training_pipeline(_inputs(settings, found, run_id, whole_schema), _place(settings))
-    components, outputs = _execute(pipeline, run_id, progress)
-    version = figures.pushed_version(outputs["Pusher"])
-    read = figures.read(outputs["ExampleGen"])
-    record = RunRecord(
-        run_id=run_id,
-        dataset=declaration.dataset,
-        digest=found.digest,
-        data=declaration.data,
-        content=found.content,
-        code=found.code,
-        declaration=declaration.fingerprint,
-        seed=declaration.training.seed,
-        version=version,
-        model=str(workspace.serving(declaration.dataset) / str(version)),
-        rows=read.rows,
-        live_features=len(declaration.live_features),
-        events=read.events,
-        not_counted=tuple(read.not_counted),
-        ablation=compare(figures.pairs(outputs["Ablation"])) if declaration.evaluation.ablation_seeds else (),
-        parity=figures.checks(outputs["ParityGate"]),
-        metrics=figures.metrics(outputs["Evaluator"]),
-        example=figures.example(outputs["ExampleGen"], declaration),
-        seconds=time.monotonic() - started,
-        components=components,
-    )
-    write_report(record, declaration, outputs, workspace.report)
+    ran = _Ran()
+    try:
+        _execute(pipeline, run_id, progress, ran)
+    except (NotBlessedError, ParityError) as error:
+        record = _record(settings, found, run_id, ran, None, time.monotonic() - started)
+        write_report(record, declaration, ran.outputs, workspace.withheld_report, settings.options)
+        raise type(error)(f"{error}\nThe report of this run is {workspace.withheld_report}.") from None
+    version = figures.pushed_version(ran.outputs["Pusher"])
+    record = _record(settings, found, run_id, ran, version, time.monotonic() - started)
+    write_report(record, declaration, ran.outputs, workspace.report, settings.options)
+    workspace.withheld_report.unlink(missing_ok=True)
     record.write(workspace.record)
     remove_old(workspace.serving(declaration.dataset), settings.keep)
     remove_old_artifacts(workspace.metadata, workspace.artifacts.absolute(), settings.keep)
@@ -139,10 +128,9 @@ def accept_schema(settings: RunSettings, progress: Progress) -> list[tuple[str, 
 
     before = curated_schema.read_schema(settings.schema_file)
     run_id = _now()
-    _, outputs = _execute(
-        data_pipeline(_inputs(settings, found, run_id, found.schema), _place(settings)), run_id, progress
-    )
-    after = curated_schema.accept(before, figures.statistics(outputs["StatisticsGen"]), settings.declaration)
+    ran = _Ran()
+    _execute(data_pipeline(_inputs(settings, found, run_id, found.schema), _place(settings)), run_id, progress, ran)
+    after = curated_schema.accept(before, figures.statistics(ran.outputs["StatisticsGen"]), settings.declaration)
     curated_schema.write_schema(after, settings.schema_file)
     return curated_schema.differences(before, after)
 
@@ -204,27 +192,63 @@ def _place(settings: RunSettings) -> Place:
     return Place(workspace.artifacts.absolute(), workspace.metadata.absolute(), settings.cache, DIRECT_RUNNER)
 
 
-def _execute(
-    pipeline: Pipeline, run_id: str, progress: Progress
-) -> tuple[tuple[ComponentRecord, ...], dict[str, Outputs]]:
-    """Runs the graph; how each component went, and what it left behind."""
-    from pipeline.orchestration.local_runner import LocalRunner
+@dataclasses.dataclass
+class _Ran:
+    """How the components went so far."""
+
+    components: list[ComponentRecord] = dataclasses.field(default_factory=list)
+    outputs: dict[str, Outputs] = dataclasses.field(default_factory=dict)
+    """What each left behind, reused or not."""
+
+
+def _record(
+    settings: RunSettings, found: _Found, run_id: str, ran: _Ran, version: int | None, seconds: float
+) -> RunRecord:
+    """What a run was made of and gave, whose model is pushed as a version, or withheld."""
     from pipeline.results import figures
 
-    records: list[ComponentRecord] = []
-    outputs: dict[str, Outputs] = {}
+    declaration, outputs = settings.declaration, ran.outputs
+    read = figures.read(outputs["ExampleGen"])
+    serving = settings.workspace.serving(declaration.dataset)
+    return RunRecord(
+        run_id=run_id,
+        dataset=declaration.dataset,
+        digest=found.digest,
+        data=declaration.data,
+        content=found.content,
+        code=found.code,
+        declaration=declaration.fingerprint,
+        seed=declaration.training.seed,
+        version=version,
+        model=str(serving / str(version)) if version else figures.trained_model(outputs["Trainer"]),
+        rows=read.rows,
+        live_features=len(declaration.live_features),
+        events=read.events,
+        not_counted=tuple(read.not_counted),
+        ablation=compare(figures.pairs(outputs["Ablation"])) if declaration.evaluation.ablation_seeds else (),
+        parity=figures.checks(outputs["ParityGate"]),
+        metrics=figures.metrics(outputs["Evaluator"]),
+        example=figures.example(outputs["ExampleGen"], declaration),
+        seconds=seconds,
+        components=tuple(ran.components),
+    )
+
+
+def _execute(pipeline: Pipeline, run_id: str, progress: Progress, ran: _Ran) -> None:
+    """Runs the graph, and notes how each component went."""
+    from pipeline.orchestration.local_runner import LocalRunner
+    from pipeline.results import figures
 
     def on_finish(finished: Finished) -> None:
         component = ComponentRecord(
             name=finished.name,
             seconds=finished.seconds,
             cached=finished.cached,
-            figure=figures.figure(finished, outputs),
+            figure=figures.figure(finished, ran.outputs),
         )
-        records.append(component)
-        outputs[finished.name] = finished.outputs
+        ran.components.append(component)
+        ran.outputs[finished.name] = finished.outputs
         progress.finish(component)
 
     progress.plan([component.id for component in pipeline.components])
     LocalRunner(run_id, progress.start, on_finish).run(pipeline)
-    return tuple(records), outputs

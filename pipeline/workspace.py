@@ -40,6 +40,11 @@ class Workspace:
         return self.output / "report.html"
 
     @property
+    def withheld_report(self) -> Path:
+        """The report of the last run, if it withheld its model; that of the last one that succeeded stays."""
+        return self.output / "report-withheld.html"
+
+    @property
     def record(self) -> Path:
         """What the last run that succeeded was made of and gave."""
         return self.output / "last_run.json"

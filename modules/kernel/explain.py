@@ -18,6 +18,26 @@ it, but the filter is not met; in it, but the value is null. The first that hold
 
 
 @dataclasses.dataclass(frozen=True)
+class Counted:
+    """The events that one side made a value from, as far as it knows them."""
+
+    events: int | None
+    """How many; None where cells do not count them."""
+    cells: int
+    """In how many cells they are."""
+    first: int | None
+    last: int | None
+    """Where the first and the last cell start, in microseconds."""
+
+    def __str__(self) -> str:
+        if self.first is None or self.last is None:
+            return "no events"
+        events = "events" if self.events is None else "1 event" if self.events == 1 else f"{self.events:,} events"
+        cells = "1 cell" if self.cells == 1 else f"{self.cells:,} cells"
+        return f"{events} in {cells} from {np.datetime64(self.first, 'us')}Z to {np.datetime64(self.last, 'us')}Z"
+
+
+@dataclasses.dataclass(frozen=True)
 class Held:
     """What the cells of one key hold in the window of a feature."""
 
@@ -35,6 +55,11 @@ class Held:
     def events(self) -> int | None:
         """How many values the cells took in; None where they do not count them."""
         return None if self.counts is None else int(self.counts.sum())
+
+    def counted(self, tick: int) -> Counted:
+        """That in a few numbers, for a tick of so many microseconds."""
+        first, last = (int(self.starts[at]) * tick for at in (0, -1)) if len(self.starts) else (None, None)
+        return Counted(self.events, len(self.starts), first, last)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -100,7 +100,11 @@ def run_command(
     """Trains, evaluates and pushes a model: the whole pipeline, on this machine."""
     with ending(Failures(debug, as_json, output)):
         declaration = load(features, overrides, data)
-    settings = RunSettings(declaration, features.parent / "schema.pbtxt", Workspace(output), tune, keep, cache)
+    same = _unless_default("--features", features, DEFAULT_FEATURES)
+    same += [word for each in overrides for word in ("--set", each)]
+    same += ["--set", f"data={json.dumps(data)}"] if data else []
+    schema_file, workspace = features.parent / "schema.pbtxt", Workspace(output)
+    settings = RunSettings(declaration, schema_file, workspace, tune, keep, cache, tuple(same))
     with _watched(settings, debug, as_json) as (console, progress):
         record, ran = run(settings, progress)
         progress.close()

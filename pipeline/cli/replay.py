@@ -52,6 +52,8 @@ def replay_command(
 
 
 def _print(found: "Replayed") -> None:
+    from pipeline.jobs.named_value import command
+
     for source, count in found.events.items():
         typer.echo(f"{source}: {count:,} events")
     typer.echo(f"{found.requests:,} requests, {found.features} live features, {found.pauses:,} pauses")
@@ -70,7 +72,8 @@ def _print(found: "Replayed") -> None:
             f"{each.feature} differs for {key} at {written_instant(each.time)}, "
             f"read at {written_instant(each.watermark)}:\n"
             f"  batch  {each.batch_bits} ({each.batch!r})\n"
-            f"  stream {each.stream_bits} ({each.stream!r})"
+            f"  stream {each.stream_bits} ({each.stream!r})\n"
+            f"  {command(each.feature, each.request, each.time)}"
         )
     if len(found.differences) < found.mismatches:
         typer.echo(f"and {found.mismatches - len(found.differences):,} more")

@@ -69,7 +69,9 @@ def _refusal(uri: str) -> str:
     lines = ["training and serving do not agree, and the model was not pushed."]
     for check in failed:
         lines.append(f"{check.name}: {check.sentence}")
-        lines += [f"  {difference}" for difference in check.differences[:_SHOWN]]
+        for difference in check.differences[:_SHOWN]:
+            more = (difference.events, difference.explain)
+            lines += [f"  {difference}", *(f"    {each}" for each in more if each)]
     return "\n".join([*lines, f"All of it is in {Path(uri, CHECKS_FILE)}; docs/gate.md says what to do."])
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from modules.kernel import explain as kernel
 from modules.kernel.bits import bits
-from modules.kernel.explain import Held, takings
+from modules.kernel.explain import Counted, Held, takings
 from modules.kernel.keys import Value
 from modules.kernel.plan import Entity, Feature
 from modules.kernel.rounding import to_example
@@ -131,6 +131,11 @@ class Explained:
     def includes_request(self) -> bool:
         """Whether the request counts as one more event."""
         return self.feature.include_request and None not in self.key.values()
+
+    @property
+    def counted(self) -> Counted:
+        """The events that are in, in a few numbers."""
+        return dataclasses.replace(self.held.counted(self.tick), events=self.counts["in"])
 
 
 def find(declaration: Declaration, name: str) -> tuple[Entity, Feature]:
@@ -309,7 +314,7 @@ class _Found:
 
 def _online(declaration: Declaration, name: str, request: Request, time: int, store: str) -> OnlineRow:
     with FeatureReader.open(declaration, store) as reader:
-        (values, status, complete), watermark, held = reader.inspect(name, request, time)
+        (values, status, complete), watermark, held, _ = reader.inspect(name, request, time)
     return OnlineRow(
         value=values[0].item(),
         bits=bits(values[0]),

@@ -5,18 +5,21 @@ import tempfile
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.dataset as ds
 from pydantic import ValidationError
 
 from modules.kernel.bits import bits
+from modules.kernel.explain import Counted
 from modules.kernel.plan import Entity, named_sources
 from modules.live import entities
 from modules.spec import Declaration, InputError
 from modules.spec.duration import written
 from pipeline.ingest.files import InputFile
 from pipeline.jobs.backfill import backfill
+from pipeline.jobs.explain import asked_columns
 from pipeline.jobs.stream import stream
 from pipeline.live.columns import event_columns, request_columns
 from pipeline.live.history import event_files
@@ -28,6 +31,8 @@ from pipeline.stores.urls import drop_namespace
 
 _FIRST = 10
 """How many differences are kept."""
+_INSPECTED = 3
+"""Of how many of them the rows are looked at."""
 _PAUSES = 4
 """At how many pauses a request is read: in the half look-back before its time, when some of it may be complete; in the
 first and in the second half after it; and in the half after that, when it may be refused."""
@@ -61,6 +66,10 @@ class Difference:
     batch_bits: str
     stream_bits: str
     """16 hexadecimal digits each."""
+    request: dict[str, Any]
+    """The columns of the request that the feature is computed from."""
+    stream_events: Counted | None
+    """What the row held in the feature's window when it was read; kept of the first few."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -250,9 +259,9 @@ class _Comparison:
         first, stop = np.searchsorted(self._times, bounds).tolist()
         columns = {name: column.slice(first, stop - first) for name, column in self._columns.items()}
         for name, answer in reader.read(columns, self._times[first:stop]).items():
-            self._compare(name, answer, first, pause)
+            self._compare(name, answer, first, pause, reader)
 
-    def _compare(self, name: str, answer: LiveValue, first: int, pause: int) -> None:
+    def _compare(self, name: str, answer: LiveValue, first: int, pause: int, reader: FeatureReader) -> None:
         here = slice(first, first + len(answer.values))
         batch, too_old = self._batch[name][here], answer.status == Status.TOO_OLD
         different = answer.complete & (batch.view(np.int64) != answer.values.view(np.int64))
@@ -264,16 +273,21 @@ class _Comparison:
             self._mismatches += count
             self._by_feature[name] = self._by_feature.get(name, 0) + count
         for at in np.flatnonzero(different)[: _FIRST - len(self._differences)].tolist():
+            request = {each: self._columns[each][first + at].as_py() for each in asked_columns(self._declaration, name)}
+            time = int(self._times[first + at])
+            inspected = reader.inspect(name, request, time) if len(self._differences) < _INSPECTED else None
             self._differences.append(
                 Difference(
                     feature=name,
-                    key={column: self._columns[column][first + at].as_py() for column in self._features[name].key},
-                    time=int(self._times[first + at]),
+                    key={column: request[column] for column in self._features[name].key},
+                    time=time,
                     watermark=pause,
                     batch=batch[at].item(),
                     stream=answer.values[at].item(),
                     batch_bits=bits(batch[at]),
                     stream_bits=bits(answer.values[at]),
+                    request=request,
+                    stream_events=inspected and inspected.held.counted(inspected.tick),
                 )
             )
 

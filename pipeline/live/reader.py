@@ -85,6 +85,8 @@ class Inspected(NamedTuple):
     """Of its source; see `Look`."""
     held: Held
     """What the row holds in its window."""
+    tick: int
+    """Of its source, in microseconds."""
 
 
 class FeatureReader:
@@ -204,9 +206,8 @@ class FeatureReader:
         cells, marks, _ = row.decode(entity, [stored])
         own = columns if known and feature.include_request else None
         slot = int(slots_of(times, entity.source.tick)[0])
-        return Inspected(
-            look.values[name], look.watermarks[entity.source.name], held(entity, feature, cells, marks, slot, own)
-        )
+        seen = held(entity, feature, cells, marks, slot, own)
+        return Inspected(look.values[name], look.watermarks[entity.source.name], seen, entity.source.tick)
 
     def _one(self, request: Mapping[str, Value | float | None]) -> tuple[list[tuple[np.ndarray, list[bytes]]], Columns]:
         """The keys of one request, by plan, and its columns that the kernel looks at."""

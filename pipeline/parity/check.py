@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from modules.kernel.explain import Counted
+
 FIRST = 10
 """How many differences of a check are kept."""
 
@@ -24,6 +26,11 @@ class Difference:
     expected_bits: str
     found_bits: str
     """Two hexadecimal digits a byte, the greatest first."""
+    expected_events: Counted | None = None
+    found_events: Counted | None = None
+    """Of a live feature, what each side made its value from; kept of the first few."""
+    explain: str = ""
+    """The command that shows these events one by one; empty where there are none."""
 
     def __str__(self) -> str:
         key = ", ".join(f"{name}={value}" for name, value in self.key.items())
@@ -32,6 +39,12 @@ class Difference:
             f"{self.feature} of {key}{time}: expected {self.expected} ({self.expected_bits}), "
             f"found {self.found} ({self.found_bits})"
         )
+
+    @property
+    def events(self) -> str:
+        """What each side made its value from, in words; empty where that is not known."""
+        sides = (("expected", self.expected_events), ("found", self.found_events))
+        return "; ".join(f"{side} of {each}" for side, each in sides if each)
 
 
 @dataclasses.dataclass(frozen=True)

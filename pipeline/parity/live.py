@@ -1,16 +1,20 @@
 """Check 1: the live features that the stream gives, beside those that the model was trained on."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from modules.kernel.rounding import to_example
-from modules.spec import Declaration
+from modules.spec import ROW_ID, Declaration
 from pipeline.ingest.files import InputFile
 from pipeline.jobs import replay
+from pipeline.jobs.explain import asked_columns, explain
+from pipeline.jobs.named_value import command
 from pipeline.jobs.replay import Compared, Disorder, compare, enough_lookback
 from pipeline.parity.check import FIRST, Check, Difference
 from pipeline.parity.kept import Kept
@@ -19,6 +23,9 @@ from pipeline.parity.tally import Tally, counts
 
 _MOST_PAUSES = 100
 """About how often the stream stops to be read; each costs a fiftieth of a second."""
+_EXPLAINED = 3
+"""Of how many differences the events are looked for."""
+_AS_EXAMPLE = " as an example"
 _HOUR = 3_600_000_000
 NAME = "live features"
 
@@ -51,14 +58,18 @@ def live_features(
     for feature in declaration.live_features:
         trained_on = sample.columns[feature].take(pa.array(kept.rows)).to_numpy(zero_copy_only=False)
         rounded_once = to_example(kept.table.column(feature).to_numpy())
-        tally.compare(f"{feature} as an example", kept.rows, rounded_once, trained_on)
+        tally.compare(feature + _AS_EXAMPLE, kept.rows, rounded_once, trained_on)
     rounded = tally.check()
     expected = scratch / "expected"
     expected.mkdir()
     pq.write_table(kept.table, expected / "sample.parquet")
     disorder = Disorder("5m", 0.05, True, seed)
     streamed = compare(_with_lookback(declaration, kept.times), events, expected, store, scratch, disorder)
-    return _together(streamed, rounded)
+    differences = (
+        *(_difference(declaration, events, each, at) for at, each in enumerate(streamed.differences)),
+        *(_rounded_difference(declaration, kept, each) for each in rounded.differences),
+    )
+    return _together(streamed, rounded, differences)
 
 
 def _with_lookback(declaration: Declaration, times: np.ndarray) -> Declaration:
@@ -70,13 +81,12 @@ def _with_lookback(declaration: Declaration, times: np.ndarray) -> Declaration:
     return declaration.model_copy(update={"live": live.model_copy(update={"lookback": f"{max(hours, 1)}h"})})
 
 
-def _together(streamed: Compared, rounded: Check) -> Check:
+def _together(streamed: Compared, rounded: Check, differences: tuple[Difference, ...]) -> Check:
     words = (
         f"{streamed.compared:,} answers of the stream to {streamed.requests:,} rows compared with the backfill, "
         + (f"{streamed.mismatches:,} differ: {counts(streamed.by_feature)}" if streamed.mismatches else "none differs")
         + (f", {streamed.never_compared:,} values were never complete" if streamed.never_compared else "")
     )
-    differences = (*map(_difference, streamed.differences), *rounded.differences)
     return Check(
         name=NAME,
         passed=rounded.passed and not streamed.mismatches and not streamed.never_compared and streamed.compared > 0,
@@ -87,7 +97,11 @@ def _together(streamed: Compared, rounded: Check) -> Check:
     )
 
 
-def _difference(found: replay.Difference) -> Difference:
+def _difference(
+    declaration: Declaration, events: Sequence[tuple[str, InputFile]], found: replay.Difference, at: int
+) -> Difference:
+    """A difference of the stream; of the first few the events are looked for."""
+    explained = explain(declaration, found.feature, found.request, found.time, events) if at < _EXPLAINED else None
     return Difference(
         feature=found.feature,
         key={name: str(value) for name, value in found.key.items()},
@@ -96,4 +110,17 @@ def _difference(found: replay.Difference) -> Difference:
         found=repr(found.stream),
         expected_bits=found.batch_bits,
         found_bits=found.stream_bits,
+        expected_events=explained.counted if explained else None,
+        found_events=found.stream_events,
+        explain=command(found.feature, found.request, found.time),
     )
+
+
+def _rounded_difference(declaration: Declaration, kept: Kept, found: Difference) -> Difference:
+    """A difference of the examples, with the command that shows what the value at full width is made from."""
+    feature = found.feature.removesuffix(_AS_EXAMPLE)
+    ids = pc.cast(kept.table.column(declaration.id or ROW_ID), pa.string())
+    [row] = kept.table.filter(pc.equal(ids, found.key["row_id"])).to_pylist()
+    assert found.time is not None
+    request = {column: row[column] for column in asked_columns(declaration, feature)}
+    return dataclasses.replace(found, explain=command(feature, request, found.time))

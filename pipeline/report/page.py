@@ -1,6 +1,7 @@
 """Everything that the page shows, read from what the components left behind."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from modules.spec import EVAL, SPLITS, TRAIN, Declaration
 from pipeline import curated_schema
@@ -32,7 +33,8 @@ class Page:
     """The report, section by section."""
 
     dataset: str
-    version: int
+    version: int | None
+    """None: the model was withheld."""
     run_id: str
     started: str
     question: str
@@ -62,8 +64,8 @@ class Page:
     versions: tuple[provenance.Entry, ...]
 
 
-def page(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs]) -> Page:
-    """Reads the artifacts of a run that pushed."""
+def page(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs], options: Sequence[str] = ()) -> Page:
+    """Reads the artifacts of a run; see `write_report`."""
     evaluator = outputs["Evaluator"]
     scores = read_scores(evaluator["evaluation"][0].uri, declaration)
     baseline = judgement.baseline_metrics(evaluator)
@@ -92,7 +94,7 @@ def page(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs
         with_baseline=bool(baseline),
         plots=(*ranking_plots(scores), calibration_plot(scores), score_plot(scores)),
         live=live.live(record, figures.pairs(outputs["Ablation"]) if record.ablation else []),
-        parity=parity.parity(record),
+        parity=parity.parity(record, options),
         slices=slices.slice_tables(figures.sliced_metrics(evaluator), scores.classes, declaration),
         few=slices.FEW,
         sources=provenance.sources(record),

@@ -1,5 +1,6 @@
 """The page that a run leaves behind: one file that loads nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -10,17 +11,26 @@ from pipeline.report.page import Page, page
 from pipeline.results.record import RunRecord
 
 
-def write_report(record: RunRecord, declaration: Declaration, outputs: dict[str, Outputs], path: Path) -> None:
+def write_report(
+    record: RunRecord,
+    declaration: Declaration,
+    outputs: dict[str, Outputs],
+    path: Path,
+    options: Sequence[str] = (),
+) -> None:
     """Replaces the report at `path` at once.
 
     Args:
-      record: Of a run that pushed.
+      record: Of a run whose model was pushed or withheld.
       declaration: The run's.
       outputs: What each component left behind, reused or not.
       path: The HTML file.
+      options: With which another command finds the same declaration.
     """
     written = path.with_suffix(".tmp")
-    written.write_text(render(page(record, declaration, outputs)), encoding="utf-8", errors="xmlcharrefreplace")
+    written.write_text(
+        render(page(record, declaration, outputs, options)), encoding="utf-8", errors="xmlcharrefreplace"
+    )
     written.replace(path)
 
 

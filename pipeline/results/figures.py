@@ -13,7 +13,7 @@ from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_BLESSED_KEY, BLESSED_VALUE
 from tfx.components.statistics_gen import stats_artifact_utils
 from tfx.types import artifact_utils
-from tfx.utils import io_utils
+from tfx.utils import io_utils, path_utils
 
 from modules.paired import Pair, compare
 from modules.spec import EVAL, SPLITS, Declaration
@@ -173,6 +173,11 @@ def _evaluator(outputs: Outputs) -> str:
     found = metrics(outputs)
     blessed = outputs["blessing"][0].get_int_custom_property(ARTIFACT_PROPERTY_BLESSED_KEY) == BLESSED_VALUE
     return f"AUC {found['auc']:.4f}, log loss {found['log_loss']:.4f}, {'blessed' if blessed else 'not blessed'}"
+
+
+def trained_model(outputs: Outputs) -> str:
+    """Where the Trainer left the model that is served once it is pushed."""
+    return path_utils.serving_model_path(_uri(outputs, "model"))
 
 
 def pushed_version(outputs: Outputs) -> int:

@@ -32,7 +32,7 @@ class ComponentRecord(Frozen):
 
 
 class RunRecord(Frozen):
-    """One run that ended with a pushed model."""
+    """One run that ended with a model, pushed or withheld; only the pushed ones' are kept."""
 
     run_id: str
     """Its start, UTC."""
@@ -48,10 +48,10 @@ class RunRecord(Frozen):
     declaration: str
     """The declaration's fingerprint."""
     seed: int
-    version: int
-    """The pushed version."""
+    version: int | None
+    """The pushed version; None if the model was withheld."""
     model: str
-    """The pushed model's directory."""
+    """The pushed model's directory; of a withheld one the Trainer's."""
     rows: dict[str, int]
     """Rows by split."""
     live_features: int

@@ -20,6 +20,8 @@ def test_a_missed_threshold_names_metric_value_and_bound(again: Trips) -> None:
     assert re.search(r"accuracy is 0\.\d+, and must be at most 0\.01", run.err)
     assert "Improve it, or change evaluation.thresholds in the declaration." in run.err
     assert again.pushed() == before
+    assert f"\nThe report of this run is {again.output}/report-withheld.html.\n" in run.err
+    assert "must be at least 0.99" in (again.output / "report-withheld.html").read_text()
     # An edit of the thresholds judges the same model again, and does not compare it with itself.
     for component in ("ExampleGen", "StatisticsGen", "SchemaGen", "Transform", "Trainer"):
         assert re.search(f"^reused {component} ", run.out, re.MULTILINE)

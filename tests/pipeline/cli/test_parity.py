@@ -59,6 +59,13 @@ def test_a_skew_withholds_the_model(
     assert f"\n{check}: " in run.err
     assert len(re.findall(r"^  .* of row_id=[0-9a-f]{32} at .*: expected .* \(", run.err, re.MULTILINE)) == 3
     assert again.pushed() == before
+    [page] = re.findall(r"^The report of this run is (.*)\.$", run.err, re.MULTILINE)
+    assert Path(page) == again.output / "report-withheld.html"
+    text = html.unescape(Path(page).read_text())
+    assert "Withheld by the gate" in text
+    assert "version 1" not in text
+    assert f"{check}: where they differ" in text
+    assert text.count("<mark>") >= 20  # of ten differences both sides
     [kept] = re.findall(r"^All of it is in (.*/checks\.json);", run.err, re.MULTILINE)
     failed = [each for each in json.loads(Path(kept).read_text()) if not each["passed"]]
     assert [each["name"] for each in failed] == [check]
@@ -69,6 +76,12 @@ def test_a_skew_withholds_the_model(
     assert run.exit_code == 12
     assert run.result["error"].startswith("training and serving do not agree")
     assert again.pushed() == before
+
+    # Once a run succeeds, what was withheld is past.
+    monkeypatch.undo()
+    run = again.call("run")
+    assert run.exit_code == 0
+    assert not Path(page).exists()
 
 
 def test_a_skew_of_a_live_feature_withholds_the_model(

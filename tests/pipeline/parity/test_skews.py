@@ -17,6 +17,7 @@ import pipeline.parity.transformed as transformed_check
 from modules.kernel import plan
 from modules.kernel.keys import code_keys
 from modules.spec import Declaration, load_declaration
+from modules.spec.instant import read_instant
 from pipeline.jobs.backfill import backfill
 from pipeline.live import reader
 from pipeline.live.place import Place
@@ -110,6 +111,29 @@ def test_a_skew_of_the_stream(streamed: Streams, monkeypatch: pytest.MonkeyPatch
     assert f"{feature} (" in check.sentence
     assert "rounded once, beside the examples: 1,600 values of 200 rows compared, none differs." in check.sentence
     assert all(each.expected_bits != each.found_bits for each in check.differences)
+    for each in check.differences[:3]:
+        assert each.expected_events is not None
+        assert each.expected_events.events is not None
+        assert each.found_events is not None
+        request, time = "".join(f"'{k}={v}' " if " " in v else f"{k}={v} " for k, v in each.key.items()), each.time
+        assert each.explain.startswith(f"twinbeam explain {each.feature} {request}".replace("=None", "="))
+        assert read_instant(each.explain.split()[-1]) == time
+    assert all(each.expected_events is None for each in check.differences[3:])
+
+
+def test_what_each_side_counted(streamed: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row lacks what it should have; of a row that holds all, something else is read."""
+    with monkeypatch.context() as patch:
+        BROKEN["the store loses the older part of a row"](patch)
+        lost = streamed()
+    assert any(each.found_events.cells < each.expected_events.cells for each in lost.differences[:3])  # type: ignore
+    with monkeypatch.context() as patch:
+        _float32_answers(patch)
+        narrow = streamed(seed=2)
+    assert all(
+        (each.found_events.first, each.found_events.last) == (each.expected_events.first, each.expected_events.last)  # type: ignore
+        for each in narrow.differences[:3]
+    )
 
 
 def test_the_stream_counts_in_another_time_zone(streamed: Streams) -> None:
@@ -151,6 +175,7 @@ def test_one_bit_of_one_example(scene: Scene, streamed: Streams) -> None:
     assert difference.key == {"row_id": scene.sample.ids[7].as_py().decode()}
     assert difference.time == scene.sample.time(7)
     assert int(difference.found_bits, 16) - int(difference.expected_bits, 16) == 1
+    assert difference.explain.startswith(f"twinbeam explain {name} pickup_community_area=")
 
 
 def test_a_row_that_the_backfill_does_not_have(scene: Scene, streamed: Streams) -> None:

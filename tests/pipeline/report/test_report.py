@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from modules.kernel.explain import Counted
 from modules.paired import Pair
+from pipeline.parity.check import Check, Difference
 from pipeline.report.report import write_report
-from tests.pipeline.report.small_run import HOSTILE, make_run
+from tests.pipeline.report.small_run import HOSTILE, SmallRun, make_run
 
 LOOK = {"step": 100, "loss": 0.4, "auc": 0.8, "val_loss": 0.5, "val_auc": 0.7}
 TRIAL = {"trial_id": 0, "score": 0.5, "learning_rate": 0.01}
@@ -14,6 +16,29 @@ PAIRS = [
     Pair(1, {"auc": 0.8, "log_loss": 0.5}, {"auc": 0.7, "log_loss": 0.5}),
     Pair(2, {"auc": 0.82, "log_loss": 0.5}, {"auc": 0.72, "log_loss": 0.5}),
 ]
+PASSED = Check("scores", True, 1200, 0, "1,200 values of 200 rows compared, none differs.")
+FAILED = Check(
+    "live features",
+    False,
+    3200,
+    1234,
+    f"3,200 answers compared, 1,234 differ: {HOSTILE} (1,234).",
+    (
+        Difference(
+            HOSTILE,
+            {"company": HOSTILE},
+            1_400_000_000_000_000,
+            "100.0",
+            "99.99999999999999",
+            "4059000000000000",
+            "4058ffffffffffff",
+            Counted(3, 2, 0, 60_000_000),
+            Counted(None, 1, 0, 0),
+            "twinbeam explain spent 'company=a b' 2014-05-13T16:53:20Z",
+        ),
+        Difference("other", {"row_id": "7"}, None, "1", "2", "0000000000000001", "0000000000000002"),
+    ),
+)
 
 _VOID = {"meta", "link", "br", "img", "hr", "input"}
 
@@ -58,12 +83,27 @@ def _outline(page: str) -> _Outline:
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Of a first run: one look, no Tuner, no baseline, nothing reused."""
-    run = make_run(tmp_path_factory.mktemp("run"), [LOOK])
+def first(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
+    """A first run: one look, no Tuner, no baseline, nothing reused."""
+    return make_run(tmp_path_factory.mktemp("run"), [LOOK])
+
+
+@pytest.fixture(scope="module")
+def page(first: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a first run."""
+    run = first
     path = tmp_path_factory.mktemp("page") / "report.html"
     write_report(run.record, run.declaration, run.outputs, path)
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def withheld(first: SmallRun, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of the same run, had the gate found something."""
+    record = first.record.model_copy(update={"version": None, "parity": (PASSED, FAILED)})
+    path = tmp_path_factory.mktemp("page") / "report-withheld.html"
+    write_report(record, first.declaration, first.outputs, path, ["--set", "data=two words"])
     return path.read_text(encoding="utf-8")
 
 
@@ -78,7 +118,7 @@ def second_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("which", ["page", "second_page"])
+@pytest.mark.parametrize("which", ["page", "second_page", "withheld"])
 def test_nothing_is_loaded_and_nothing_runs(which: str, request: pytest.FixtureRequest) -> None:
     text = request.getfixturevalue(which)
     outline = _outline(text)
@@ -97,7 +137,7 @@ def test_nothing_is_loaded_and_nothing_runs(which: str, request: pytest.FixtureR
     assert len(text.encode()) < 500_000
 
 
-@pytest.mark.parametrize("which", ["page", "second_page"])
+@pytest.mark.parametrize("which", ["page", "second_page", "withheld"])
 def test_text_from_the_data_is_only_ever_text(which: str, request: pytest.FixtureRequest) -> None:
     text = request.getfixturevalue(which)
     assert "<script" not in text
@@ -107,7 +147,7 @@ def test_text_from_the_data_is_only_ever_text(which: str, request: pytest.Fixtur
     assert outline.text.count(HOSTILE) > 5  # the column, its value, the slice, the path, the figures
 
 
-@pytest.mark.parametrize("which", ["page", "second_page"])
+@pytest.mark.parametrize("which", ["page", "second_page", "withheld"])
 def test_every_link_leads_somewhere_and_every_id_is_there_once(which: str, request: pytest.FixtureRequest) -> None:
     elements = _outline(request.getfixturevalue(which)).elements
     ids = [str(attributes["id"]) for _, attributes in elements if "id" in attributes]
@@ -119,11 +159,30 @@ def test_every_link_leads_somewhere_and_every_id_is_there_once(which: str, reque
     assert links | labels <= set(ids)
 
 
-@pytest.mark.parametrize("which", ["page", "second_page"])
+@pytest.mark.parametrize("which", ["page", "second_page", "withheld"])
 def test_every_picture_has_words(which: str, request: pytest.FixtureRequest) -> None:
     for tag, attributes in _outline(request.getfixturevalue(which)).elements:
         if tag == "svg":
             assert attributes.get("aria-hidden") == "true" or attributes.get("aria-labelledby")
+
+
+def test_a_withheld_run_shows_where_the_sides_differ(withheld: str) -> None:
+    text = _outline(withheld).text
+    assert "tiny not pushed" in text
+    assert "Withheld by the gate" in text
+    assert "Blessed" not in text
+    assert "version 7" not in text
+    assert withheld.count("3,200 answers compared, 1,234 differ") == 2  # at the top, and in the table
+    assert "They do not agree, so the model was not pushed" in text
+    assert "The first 2 of 1,234." in text
+    assert "405<mark>9000000000000</mark></td>" in withheld
+    assert "405<mark>8ffffffffffff</mark></td>" in withheld
+    assert "99.99999999999999" in text
+    assert "2014-05-13T16:53:20Z" in text
+    assert "3 events in 2 cells from 1970-01-01T00:00:00.000000Z to 1970-01-01T00:01:00.000000Z" in text
+    assert "events in 1 cell from" in text
+    assert "twinbeam explain spent 'company=a b' 2014-05-13T16:53:20Z --set 'data=two words'" in text
+    assert text.count("twinbeam explain") == 1
 
 
 def test_no_number_is_raw(page: str) -> None:
