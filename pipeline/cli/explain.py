@@ -25,7 +25,7 @@ _SHOWN = 10
 def explain_command(
     feature: Annotated[str, typer.Argument(help="The live feature.", metavar="FEATURE")],
     key: Annotated[
-        list[str], typer.Argument(help="column=value of the key; several with commas, or each.", metavar="KEY...")
+        list[str], typer.Argument(help="column=value of the key; several with commas, or each.", metavar="KEY")
     ],
     time: Annotated[int, typer.Argument(parser=instant, help="Of the request: 2016-06-01T12:30:00Z.", metavar="TIME")],
     features: Features = DEFAULT_FEATURES,
@@ -124,6 +124,7 @@ def _number(value: float) -> float | str:
 
 def _print(found: "Explained", declared: LiveFeature) -> None:
     from pipeline.jobs.explain import REASONS
+    from pipeline.sources.source import EARLIEST
 
     window, tick = found.feature.window, found.tick
     key = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in found.key.items())
@@ -142,7 +143,7 @@ def _print(found: "Explained", declared: LiveFeature) -> None:
     if found.includes_request:
         _say("", "the request counts as one more event")
     left = len(found.events) - _SHOWN
-    _say("in", *([f"{left:,} older ones, and"] if left > 0 else []), *(_line(e, only) for e in found.events[-_SHOWN:]))
+    _say("in", *([f"{left:,} older, and"] if left > 0 else []), *(_line(e, only) for e in found.events[-_SHOWN:]))
     for reason in REASONS:
         if events := found.out.get(reason):
             nearest = "" if found.counts[reason] == len(events) else "; the nearest:"
@@ -152,7 +153,8 @@ def _print(found: "Explained", declared: LiveFeature) -> None:
     if row := found.online:
         _say("store", f"{row.value!r} ({row.bits}): " + ("the same" if row.bits == found.bits else "ANOTHER VALUE"))
         _say("", f"{row.status}; " + ("complete" if row.complete else "not complete: events may still be missing"))
-        _say("", f"what {found.source} was given before {written_instant(row.watermark)} is merged")
+        known = f"what {found.source} was given before {written_instant(row.watermark)} is merged"
+        _say("", known if row.watermark > EARLIEST else f"it knows nothing of {found.source}")
         _say_held("its row", found, row.held)
 
 

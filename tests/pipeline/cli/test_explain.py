@@ -35,7 +35,7 @@ def declared(tmp_path: Path) -> Path:
 def call(declared: Path, *arguments: str) -> Result:
     where = ["--features", str(declared), "--events", f"rides={declared.parent}/rides.jsonl",
              "--events", f"payments={declared.parent}/rides.jsonl"]  # fmt: skip
-    return CliRunner().invoke(app, [*arguments, *where])
+    return CliRunner(env={"COLUMNS": "200"}).invoke(app, [*arguments, *where])
 
 
 def test_what_is_printed(declared: Path) -> None:
@@ -70,9 +70,9 @@ def test_all_of_it_as_json(declared: Path) -> None:
     assert found["feature"] == "tips"
     assert found["key"] == {"cab": 1}
     assert (found["time"], found["value"], found["bits"], found["empty"]) == (AT, -1, "bff0000000000000", True)
-    assert found["events"] == {"read": 5, "of_key": 4, "counts": {"in": 0, "delay": 4}}
+    assert found["events"] == {"read": 5, "of_key": 4, "counts": {"in": 0, "own tick": 1, "delay": 3}}
     assert found["window"]["delay"] == 3600
-    assert [event["row"] for event in found["out"]["delay"]] == [1, 2, 3, 4]
+    assert [event["row"] for event in found["out"]["delay"]] == [1, 2, 3]
     assert found["out"]["delay"][1]["taken"] == [0, 1225]
     assert found["held"] == {"cells": [], "sums": [{"scale": 100, "sum": 0}, {"scale": 100, "sum": 0}]}
     assert found["online"] is None
@@ -84,9 +84,9 @@ def test_the_store_beside_it(declared: Path) -> None:
     assert lines[-5:] == [
         "store       0 (0000000000000000): ANOTHER VALUE",
         "            unknown; not complete: events may still be missing",
-        "            what rides was given before before the year 1 is merged",
+        "            it knows nothing of rides",
         "its row     count 0",
-        "            cells 0",
+        "            cells 0, 0 values",
     ]
 
 
