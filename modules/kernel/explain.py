@@ -34,7 +34,8 @@ class Counted:
             return "no events"
         events = "events" if self.events is None else "1 event" if self.events == 1 else f"{self.events:,} events"
         cells = "1 cell" if self.cells == 1 else f"{self.cells:,} cells"
-        return f"{events} in {cells} from {np.datetime64(self.first, 'us')}Z to {np.datetime64(self.last, 'us')}Z"
+        first, last = (str(np.datetime64(at, "us")).removesuffix(".000000") + "Z" for at in (self.first, self.last))
+        return f"{events} in {cells} from {first}" + ("" if self.cells == 1 else f" to {last}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,6 +21,7 @@ from pipeline.cli.backfill import backfill_command
 from pipeline.cli.explain import explain_command
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.features import features_app
+from pipeline.cli.gate import gate_command
 from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import (
     DEFAULT_FEATURES,
@@ -52,6 +53,7 @@ app.command("explain")(explain_command)
 app.add_typer(live.app)
 app.add_typer(model_server.app)
 app.add_typer(features_app, name="features")
+app.command("gate")(gate_command)
 app.command("predict")(predict_command)
 app.command("replay")(replay_command)
 app.command("serve")(serve_command)

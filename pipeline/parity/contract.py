@@ -43,6 +43,16 @@ class Contract:
             except InputError as error:
                 self._refusals.append(str(error))
 
+    def signatures(self, directory: Path) -> bool:
+        """The exported model, which is not loaded: its inputs and its live features; whether they are right."""
+        self._held += 1
+        try:
+            check_model(directory, self._declaration)
+        except (DeclarationError, NotFoundError) as error:
+            self._refusals.append(str(error))
+            return False
+        return True
+
     def model(self, directory: Path, schema: schema_pb2.Schema, transform_graph: Path) -> None:
         """The exported model, which is not loaded: its inputs, its live features, and what it was made with.
 
@@ -51,11 +61,7 @@ class Contract:
           schema: The run's curated schema.
           transform_graph: The run's Transform's directory.
         """
-        self._held += 1
-        try:
-            check_model(directory, self._declaration)
-        except (DeclarationError, NotFoundError) as error:
-            self._refusals.append(str(error))
+        if not self.signatures(directory):
             return
         said = fingerprints_of_model(directory)
         for name, right in fingerprints(schema, transform_graph, self._declaration).items():
@@ -66,10 +72,10 @@ class Contract:
                     "Run again with --no-cache."
                 )
 
-    def gateway(self, target: str) -> None:
-        """What a gateway asks of a model server at its start, of the server at host:port."""
+    def gateway(self, target: str, name: str | None = None) -> None:
+        """What a gateway asks at its start of the model server at host:port, of a model that is else the dataset's."""
         self._held += 1
-        client = ModelClient(self._declaration, target, self._declaration.dataset, _TIMEOUT_S)
+        client = ModelClient(self._declaration, target, name or self._declaration.dataset, _TIMEOUT_S)
         try:
             client.check()
         except Refusal as refusal:

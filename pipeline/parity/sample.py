@@ -1,4 +1,4 @@
-"""Which rows of the eval split are compared, and what the examples hold of them."""
+"""Which rows are compared, those of the eval split if nothing else is said, and what the examples hold of them."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ class Sample:
         return pc.fill_null(found, -1).to_numpy().astype(np.int64)
 
 
-def sample(examples: str, declaration: Declaration) -> Sample:
+def sample(examples: str, declaration: Declaration, splits: Iterable[str] = (EVAL,)) -> Sample:
     """The rows with the least hashes of their identities, `gate.rows` of them, in the order of the examples.
 
     Rows whose identity is there twice are left aside, for nobody can say which is which.
@@ -41,17 +41,19 @@ def sample(examples: str, declaration: Declaration) -> Sample:
     Args:
       examples: ExampleGen's directory.
       declaration: What they were made with.
+      splits: Of which splits.
     """
-    splits, read = zip(*_batches(examples, declaration, SPLITS, [ROW_ID]), strict=True)
+    chosen_from = {*splits}
+    found, read = zip(*_batches(examples, declaration, SPLITS, [ROW_ID]), strict=True)
     ids = pa.chunked_array([values_of(batch, ROW_ID) for batch in read])
     counted = pc.value_counts(ids)
     twice = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
-    of_eval = pa.chunked_array([values_of(b, ROW_ID) for split, b in zip(splits, read, strict=True) if split == EVAL])
-    chosen = _least(of_eval.filter(pc.invert(pc.is_in(of_eval, value_set=twice))), declaration.gate.rows)
+    of_them = pa.chunked_array([values_of(b, ROW_ID) for s, b in zip(found, read, strict=True) if s in chosen_from])
+    chosen = _least(of_them.filter(pc.invert(pc.is_in(of_them, value_set=twice))), declaration.gate.rows)
     names = list(example_types(declaration))
     table = pa.concat_tables(
         pa.Table.from_batches([batch]).filter(pc.is_in(values_of(batch, ROW_ID), value_set=chosen))
-        for _, batch in _batches(examples, declaration, (EVAL,), names)
+        for _, batch in _batches(examples, declaration, sorted(chosen_from), names)
     ).combine_chunks()
     columns = {name: values_of(table, name) for name in names}
     return Sample(columns[ROW_ID], columns, columns[declaration.time] if declaration.time else None)
