@@ -36,11 +36,13 @@ def gate_command(
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Compares what a model gives in serving with what it has in training, on any rows; exit code 12 if not the same."""
+    """Compares what a model gives in serving with what training has, on any rows; exit code 12 if not the same."""
     failures = Failures(debug, as_json)
     with ending(failures):
         declaration = load(features, [*overrides, *([f"gate.rows={rows}"] if rows else [])])
-        places: Mapping[str, Sequence[str]] = by_source(declaration, events, "--events") if declaration.live else {}
+        places: Mapping[str, Sequence[str]] = dict.fromkeys(events, ())
+        if declaration.live:  # else batch prediction says that there are none
+            places = by_source(declaration, events, "--events")
         with noise_to(Path("/dev/null")) as files:
             out, err = (Console(file=file) for file in files)
             with ending(failures, out, err), interrupt_ends(lambda: failures.show(KeyboardInterrupt(), out, err, None)):
