@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pipeline.jobs.replay as replay_job
+from modules.kernel.explain import Counted
 from modules.spec import DeclarationError, InputError, StoreUnavailable
 from pipeline.jobs.replay import Difference, Disorder, Replayed, replay
 from pipeline.live.reader import FeatureReader
@@ -73,6 +74,8 @@ DIFFERENCE = Difference(
     stream=0.3,
     batch_bits="3fd3333333333334",
     stream_bits="3fd3333333333333",
+    request={"area": "a,b", "rider": None},
+    stream_events=Counted(2, 1, 1_400_000_000_000_000, 1_400_000_000_000_000),
 )
 
 
@@ -94,6 +97,7 @@ def test_differences_are_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
         "spent differs for area=a,b, rider=None at 2014-05-13T16:54:07.000001Z, read at 2014-05-13T16:55:00Z:\n"
         "  batch  3fd3333333333334 (0.30000000000000004)\n"
         "  stream 3fd3333333333333 (0.3)\n"
+        "  twinbeam explain spent area=a,b rider= 2014-05-13T16:54:07.000001Z\n"
         "and 1,000 more\n"
     )
     run = _told(found, monkeypatch, tmp_path, "--json")
