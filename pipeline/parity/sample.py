@@ -1,7 +1,7 @@
 """Which rows are compared, those of the eval split if nothing else is said, and what the examples hold of them."""
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ class Sample:
         return pc.fill_null(found, -1).to_numpy().astype(np.int64)
 
 
-def sample(examples: str, declaration: Declaration, splits: Iterable[str] = (EVAL,)) -> Sample:
+def sample(examples: str, declaration: Declaration, splits: Sequence[str] = (EVAL,)) -> Sample:
     """The rows with the least hashes of their identities, `gate.rows` of them, in the order of the examples.
 
     Rows whose identity is there twice are left aside, for nobody can say which is which.
@@ -43,17 +43,16 @@ def sample(examples: str, declaration: Declaration, splits: Iterable[str] = (EVA
       declaration: What they were made with.
       splits: Of which splits.
     """
-    chosen_from = {*splits}
-    found, read = zip(*_batches(examples, declaration, SPLITS, [ROW_ID]), strict=True)
+    split_of, read = zip(*_batches(examples, declaration, SPLITS, [ROW_ID]), strict=True)
     ids = pa.chunked_array([values_of(batch, ROW_ID) for batch in read])
     counted = pc.value_counts(ids)
     twice = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
-    of_them = pa.chunked_array([values_of(b, ROW_ID) for s, b in zip(found, read, strict=True) if s in chosen_from])
-    chosen = _least(of_them.filter(pc.invert(pc.is_in(of_them, value_set=twice))), declaration.gate.rows)
+    there = pa.chunked_array([values_of(b, ROW_ID) for of, b in zip(split_of, read, strict=True) if of in splits])
+    chosen = _least(there.filter(pc.invert(pc.is_in(there, value_set=twice))), declaration.gate.rows)
     names = list(example_types(declaration))
     table = pa.concat_tables(
         pa.Table.from_batches([batch]).filter(pc.is_in(values_of(batch, ROW_ID), value_set=chosen))
-        for _, batch in _batches(examples, declaration, sorted(chosen_from), names)
+        for _, batch in _batches(examples, declaration, splits, names)
     ).combine_chunks()
     columns = {name: values_of(table, name) for name in names}
     return Sample(columns[ROW_ID], columns, columns[declaration.time] if declaration.time else None)
