@@ -36,7 +36,7 @@ def serve(app: FastAPI, listening: socket.socket, certificate: Path | None, key:
     logs.configure()
     config = uvicorn.Config(
         app,
-        loop="asyncio",
+        loop="uvloop",
         http="httptools",
         ws="none",
         lifespan="on",
