@@ -4,7 +4,7 @@ the value.
 
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from modules.kernel.rounding import to_example
 from modules.spec import PRESENT_SUFFIX, Declaration
 
 Array = npt.NDArray[Any]
-Column = pa.Array | Sequence[Any] | Array
+Column: TypeAlias = pa.Array | Sequence[Any] | Array
 
 _DTYPES = {"int": np.int64, "bool": np.int64, "float": np.float32, "string": np.object_}
 
