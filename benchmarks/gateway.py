@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -38,6 +39,7 @@ from pipeline.serving.signature import ScoringModel
 ROOT = Path(__file__).parent.parent
 RATE = 200
 CONNECTIONS = 8
+CORES = len(os.sched_getaffinity(0))
 FEATURES = ROOT / "schema/taxi/features.yaml"
 Reply = tuple[float, int, dict[str, Any], int]
 """Latency in s from when the request was due, status, document, and which request it was."""
@@ -64,19 +66,20 @@ def main() -> None:
         bootstrap(redis.url)
         server, port = free_port(), free_port()
         flags = [f"--port={server}", "--model_name=taxi", f"--model_base_path={scratch}/taxi"]
-        stack.enter_context(process(["pipeline.cli.model_server", *flags], scratch / "server.log", server))
+        pids = {"Redis": redis.pid, "client": os.getpid()}
+        log = scratch / "server.log"
+        pids["model server"] = stack.enter_context(process(["pipeline.cli.model_server", *flags], log, server))
         store = ["--store", redis.url, "--model-server", f"127.0.0.1:{server}"]
         command = ["pipeline.cli.main", "serve", "--features", FEATURES, *store, "--port", port]
-        stack.enter_context(process(command, scratch / "gateway.log", port))
+        pids["gateway"] = stack.enter_context(process(command, scratch / "gateway.log", port))
         asyncio.run(load(port, rows, options.rate, 5))  # warm
-        print(f"{'':32}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}")
-        spent = metrics(port)["process_cpu_seconds_total"]
-        replies = asyncio.run(load(port, rows, options.rate, options.seconds))
-        spent = metrics(port)["process_cpu_seconds_total"] - spent
-        show(f"1 row, {options.rate} a second", replies)
-        print(f"CPU time of the gateway: {spent / len(replies) * 1e3:.2f} ms a request")
         tens = [[row for one in rows[at : at + 10] for row in one] for at in range(0, len(rows), 10)]
-        show("10 rows, 40 a second", asyncio.run(load(port, tens, 40, options.seconds // 2)))
+        print(f"{'':32}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}   CPU ms a request, and of all cores' time")
+        for name, bodies, rate in (("1 row", rows, 20), ("1 row", rows, options.rate), ("10 rows", tens, 40)):
+            before = {each: cpu_s(pid) for each, pid in pids.items()}
+            replies = asyncio.run(load(port, bodies, rate, options.seconds))
+            spent = {each: (cpu_s(pid) - before[each]) / len(replies) for each, pid in pids.items()}
+            show(f"{name}, {rate} a second", replies, spent, sum(spent.values()) * rate / CORES)
         print(stages(port))
         verdict(asyncio.run(disturbed(port, rows, options, redis, scratch)), rows, declaration, scratch / "taxi")
 
@@ -113,6 +116,12 @@ class Redis:
         self._command = ["redis-server", "--port", str(self.port), "--dir", str(directory), *quiet]
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """That of the server now."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
         """Starts it, and waits until it answers."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
@@ -130,8 +139,8 @@ class Redis:
 
 
 @contextlib.contextmanager
-def process(command: list[Any], log: Path, port: int) -> Iterator[None]:
-    """A module of ours, once it listens."""
+def process(command: list[Any], log: Path, port: int) -> Iterator[int]:
+    """The process of a module of ours, once it listens."""
     with log.open("w") as file:
         running = subprocess.Popen([sys.executable, "-m", *map(str, command)], cwd=ROOT, stdout=file, stderr=file)
     try:
@@ -141,7 +150,7 @@ def process(command: list[Any], log: Path, port: int) -> Iterator[None]:
             if running.poll() is not None:
                 raise RuntimeError(log.read_text()[-2000:])
             time.sleep(0.1)
-        yield
+        yield running.pid
     finally:
         running.terminate()
         running.wait()
@@ -236,10 +245,19 @@ def stages(port: int) -> str:
     return "mean of stages, ms: " + ", ".join(f"{stage} {mean * 1e3:.2f}" for stage, mean in means.items())
 
 
-def show(name: str, replies: list[Reply]) -> None:
-    """Prints a line of latencies."""
+def cpu_s(pid: int) -> float:
+    """What a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def show(name: str, replies: list[Reply], spent: dict[str, float] | None = None, share: float = 0) -> None:
+    """Prints a line of latencies, and what each process used for a request."""
     p50, p99, most = np.percentile([each[0] for each in replies], [50, 99, 100]) * 1e3
-    print(f"{name:32}{p50:9.2f}{p99:9.2f}{most:9.2f}", flush=True)
+    used = (
+        ", ".join(f"{each} {seconds * 1e3:.2f}" for each, seconds in spent.items()) + f"; {share:.0%}" if spent else ""
+    )
+    print(f"{name:32}{p50:9.2f}{p99:9.2f}{most:9.2f}   {used}", flush=True)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
@@ -122,33 +123,40 @@ def _by_name(
 
 
 def _raw(features: dict[str, tf.Tensor], declaration: Declaration) -> Raw:
-    """The inputs of `serving_default` in the transform graph's form. An empty input is one that was left out."""
-    rows = tf.reduce_max(tf.stack([tf.size(value) for value in features.values()]))
+    """The inputs of `serving_default` in the transform graph's form. An empty input is one that was left out.
+
+    A request of one row costs what the number of operations is, so what can be is done for all inputs at once.
+    """
+    sizes = tf.stack([tf.size(values) for values in features.values()])
+    rows, given = tf.reduce_max(sizes), sizes > 0
+    is_given = dict(zip(features, tf.unstack(given), strict=True))
+    optional = [name for name, column in declaration.features.items() if column.optional]
+    required = [
+        name in declaration.features and name not in {*optional, *declaration.live_features} for name in features
+    ]
+    too_few = tf.not_equal(sizes, rows) & (given | tf.constant(required))
+    wrong, rules = [too_few], [f"{name} has fewer rows than another input" for name in features]
+    if optional:
+        marked = tf.stack([tf.reduce_any(features[name + PRESENT_SUFFIX]) for name in optional])
+        wrong.append(marked & ~tf.stack([is_given[name] for name in optional]))
+        rules += [f"{name}{PRESENT_SUFFIX} is true, but {name} is left out" for name in optional]
+    broken = tf.concat(wrong, axis=0)
+    check = tf.debugging.Assert(~tf.reduce_any(broken), [tf.gather_nd(tf.constant(rules), tf.where(broken))])
+    with tf.control_dependencies([check]):  # nothing reads an input before
+        inputs = {name: tf.ensure_shape(values, [None]) for name, values in features.items()}
+        lacking = tf.reshape(tf.where(given, 0, rows), [-1, 1])
+    shapes = dict(zip(features, tf.unstack(lacking), strict=True))
+
+    def filled(name: str, value: tf.Tensor | np.generic) -> tf.Tensor:
+        return tf.concat([inputs[name], tf.fill(shapes[name], tf.cast(value, inputs[name].dtype))], axis=0)
+
     raw: Raw = {}
     for name, column in declaration.features.items():
-        values = features[name]
-        if (default := live_default(declaration, name)) is not None:
-            values = tf.cond(
-                tf.size(values) > 0,
-                lambda v=values: v,
-                lambda v=values, d=default: tf.fill([rows], tf.cast(d, v.dtype)),
-            )
-        if not column.optional:
-            raw[name] = _of_rows(name, values, rows)
-            continue
-        given = tf.size(values) > 0
-        marks = features[name + PRESENT_SUFFIX]
-        present = tf.cond(tf.size(marks) > 0, lambda m=marks: m, lambda g=given: tf.fill([rows], g))
-        values = tf.cond(given, lambda v=values: v, lambda v=values: tf.zeros([rows], v.dtype))
-        contradiction = f"{name}{PRESENT_SUFFIX} is true, but {name} is left out"
-        with tf.control_dependencies([tf.debugging.Assert(given | ~tf.reduce_any(present), [contradiction])]):
-            values, present = _of_rows(name, values, rows), _of_rows(name + PRESENT_SUFFIX, present, rows)
-        raw[name] = to_sparse(values, present)
+        if column.optional:
+            zero = tf.zeros([], inputs[name].dtype)
+            raw[name] = to_sparse(filled(name, zero), filled(name + PRESENT_SUFFIX, is_given[name]))
+        elif (default := live_default(declaration, name)) is not None:
+            raw[name] = filled(name, default)
+        else:
+            raw[name] = inputs[name]
     return raw
-
-
-def _of_rows(name: str, values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
-    """The input, which nothing reads before it is known to have as many rows as the others."""
-    check = tf.debugging.assert_equal(tf.size(values), rows, message=f"{name} has fewer rows than another input")
-    with tf.control_dependencies([check]):
-        return tf.ensure_shape(values, [None])

@@ -40,8 +40,7 @@ def live_default(declaration: Declaration, name: str) -> np.generic | None:
 def to_sparse(values: tf.Tensor, present: tf.Tensor) -> tf.SparseTensor:
     """A dense feature and its presence, both of shape (batch,), as a sparse tensor of dense shape (batch, 1)."""
     rows = tf.where(present)
-    indices = tf.concat([rows, tf.zeros_like(rows)], axis=1)
-    return tf.SparseTensor(indices, tf.boolean_mask(values, present), [tf.size(present, tf.int64), 1])
+    return tf.SparseTensor(tf.pad(rows, [[0, 0], [0, 1]]), tf.gather_nd(values, rows), [tf.size(present, tf.int64), 1])
 
 
 def to_dense(feature: tf.SparseTensor) -> tuple[tf.Tensor, tf.Tensor]:

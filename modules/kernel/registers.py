@@ -24,6 +24,10 @@ _REST_BITS = 52
 """Bits of the hash that give the rank; a float64 holds them exactly."""
 _NUMBER, _INDEX = 32, 8
 _ALPHA = 0.7213 / (1 + 1.079 / REGISTERS)
+_RANKS = _REST_BITS + 2
+_WEIGHTS = 1 << (_REST_BITS + 1 - np.arange(_RANKS, dtype=np.int64))
+_LOW, _HIGH = _WEIGHTS & 0xFFFFFF, _WEIGHTS >> 24
+"""By rank its 2^-rank, in units of 2^-53 and of 2^-29."""
 _LINEAR = np.array([0.0, *(REGISTERS * math.log(REGISTERS / empty) for empty in range(1, REGISTERS + 1))])
 """The estimate where so many registers are empty (linear counting)."""
 
@@ -82,11 +86,11 @@ def estimate(ranks: np.ndarray) -> np.ndarray:
     Args:
       ranks: uint8, shape (sets, REGISTERS); 0 where a register is empty.
     """
-    weights = (1 << (_REST_BITS + 1 - np.arange(_REST_BITS + 2, dtype=np.int64)))[ranks]
-    low, high = (weights & 0xFFFFFF).sum(axis=1), (weights >> 24).sum(axis=1)
-    harmonic = (high * 2.0**24 + low) / 2.0 ** (_REST_BITS + 1)  # rounded once, by the addition
+    sets = np.arange(len(ranks))[:, None] * _RANKS
+    counts = np.bincount((sets + ranks).ravel(), minlength=len(ranks) * _RANKS).reshape(-1, _RANKS)
+    harmonic = ((counts @ _HIGH) * 2.0**24 + counts @ _LOW) / 2.0 ** (_REST_BITS + 1)  # rounded once, by the addition
     raw = _ALPHA * REGISTERS * REGISTERS / harmonic
-    empty = (ranks == 0).sum(axis=1)
+    empty = counts[:, 0]
     linear = (raw <= 2.5 * REGISTERS) & (empty > 0)
     return np.rint(np.where(linear, _LINEAR[empty], raw)).astype(np.int64)
 

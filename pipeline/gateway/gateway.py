@@ -5,13 +5,11 @@ import dataclasses
 import time
 from typing import Any
 
-import pyarrow as pa
-
 from modules.live import entities
 from modules.spec import Declaration
 from pipeline.gateway import times
 from pipeline.gateway.call import Call
-from pipeline.gateway.lookup import Clock, Looked, Lookup
+from pipeline.gateway.lookup import Clock, Looked, Lookup, as_of
 from pipeline.gateway.metrics import Metrics
 from pipeline.gateway.model_client import ModelClient
 from pipeline.gateway.refusal import Problem, Refusal, of_fields
@@ -81,7 +79,8 @@ class Gateway:
 
     def _score(self, rows: Rows, looked: Looked, call: Call) -> dict[str, Any]:
         with self.metrics.stage("model"):
-            inputs = model_inputs({**rows.columns, **looked.columns()}, self._dtypes)
+            live = {name: found.values for name, found in looked.live.items()}
+            inputs = model_inputs({**rows.values, **live}, self._dtypes)
             scores = self._model.score(inputs, call.trace)
         call.facts |= {"version": scores.version, "stale": bool(looked.stale.any())}
         call.facts["defaults"] = bool(looked.defaults.any())
@@ -107,7 +106,9 @@ class Gateway:
             raise Refusal(404, f"There is no entity {entity!r}; declared are {', '.join(self._entities) or 'none'}.")
         found = self._entities[entity]
         key = parse_key(texts, found.key, self._declaration)
-        rows = Rows(self._columns_of(key), [self._time(time)])
+        needed = {name for each in self._entities.values() for name in request_columns(each)}
+        types = {name: canonical(self._declaration.columns[name]) for name in needed}
+        rows = Rows({name: [key.get(name)] for name in needed}, types, [self._time(time)])
         names = [feature.name for feature in found.features]
         facts = await self._lookup.look(rows, lambda *_: None, self._as_it_is, lambda looked: looked.facts(0, names))
         return {"entity": entity, "key": key, **facts}
@@ -120,13 +121,7 @@ class Gateway:
         """
         marks = await self._lookup.watermarks()
         version = await asyncio.to_thread(self._model.check)
-        as_of = {name: None if mark is None else times.text(mark) for name, mark in marks.items()}
-        return {"status": "ready", "model": {"name": self._model.name, "version": version}, "as_of": as_of}
-
-    def _columns_of(self, key: dict[str, int | str | bool]) -> dict[str, pa.Array]:
-        """One row that has the key, and nothing else."""
-        needed = {name for entity in self._entities.values() for name in request_columns(entity)}
-        return {name: pa.array([key.get(name)], canonical(self._declaration.columns[name])) for name in needed}
+        return {"status": "ready", "model": {"name": self._model.name, "version": version}, "as_of": as_of(marks)}
 
     def _time(self, given: str | None) -> int | None:
         if given is None:

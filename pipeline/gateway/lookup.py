@@ -5,12 +5,12 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-import pyarrow as pa
 
 from modules.kernel.window import NEVER
 from modules.spec import Declaration, InputError, Serving, StoreUnavailable, micros
@@ -22,12 +22,12 @@ from pipeline.sources.source import EARLIEST
 from pipeline.stores.urls import without_password
 
 Clock = Literal["now", "stream"]
-DEFAULT = "default"
+DEFAULT = len(Status)
 """The status of a value that the policy has put in the place of what was read, or could not be."""
 THREADS = 32
 """Requests that are answered at a time."""
 
-_WORDS = [status.words for status in Status]
+_WORDS = (*(status.words for status in Status), "default")
 _LOG = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
@@ -38,12 +38,8 @@ class Looked:
 
     times: np.ndarray
     """int64, shape (rows,): microseconds."""
-    values: Mapping[str, np.ndarray]
-    """By feature: int64 or float64, shape (rows,)."""
-    statuses: Mapping[str, list[str]]
-    """By feature: known, empty, unknown or default, of each row."""
-    complete: Mapping[str, np.ndarray]
-    """By feature: bool, shape (rows,)."""
+    live: Mapping[str, LiveValue]
+    """By feature; a status may be DEFAULT."""
     watermarks: Mapping[str, int | None]
     """By source, microseconds; None where nothing is known."""
     stale: np.ndarray
@@ -51,33 +47,43 @@ class Looked:
     defaults: np.ndarray
     """bool, shape (rows,): whether the row's live features are those of an unknown key by policy."""
 
-    def columns(self) -> dict[str, pa.Array]:
-        """The values as columns."""
-        return {name: pa.array(values) for name, values in self.values.items()}
-
-    def facts(self, row: int, names: Sequence[str] | None = None) -> dict[str, Any]:
+    def facts(self, row: int, names: Iterable[str] | None = None) -> dict[str, Any]:
         """What a reply says of a row's live features: all of them, or only some.
 
         Args:
           row: Which.
           names: The features, all if None.
         """
-        chosen = list(self.values) if names is None else names
-        live = {
-            name: {
-                "value": self.values[name][row].item(),
-                "status": self.statuses[name][row],
-                "complete": bool(self.complete[name][row]),
-            }
-            for name in chosen
-        }
+        live = {}
+        for name in self.live if names is None else names:
+            values, status, complete = self.live[name]
+            live[name] = {"value": values.item(row), "status": words(status.item(row)), "complete": complete.item(row)}
         return {
-            "time": times.text(int(self.times[row])),
+            "time": times.text(self.times.item(row)),
             "live": live,
-            "as_of": {name: None if mark is None else times.text(mark) for name, mark in self.watermarks.items()},
+            "as_of": self._as_of,
             "complete": all(value["complete"] for value in live.values()),
-            "stale": bool(self.stale[row]),
+            "stale": self.stale.item(row),
         }
+
+    @cached_property
+    def _as_of(self) -> dict[str, str | None]:
+        return as_of(self.watermarks)
+
+
+def words(status: int) -> str:
+    """What a reply calls a status: known, empty, unknown or default."""
+    return _WORDS[status]
+
+
+def as_of(watermarks: Mapping[str, int | None]) -> dict[str, str | None]:
+    """Watermarks as a reply says them."""
+    return {name: None if mark is None else times.text(mark) for name, mark in watermarks.items()}
+
+
+def _known(watermarks: Mapping[str, int]) -> dict[str, int | None]:
+    """A store's watermarks, None where nothing is known."""
+    return {name: mark if mark > EARLIEST else None for name, mark in watermarks.items()}
 
 
 class Lookup:
@@ -160,15 +166,19 @@ class Lookup:
                 raise
             return self._without_store(rows, refusal)
         if look is None:
-            return Looked(at, {}, {}, {}, {}, np.zeros(len(rows), bool), np.zeros(len(rows), bool))
+            return Looked(at, {}, {}, np.zeros(len(rows), bool), np.zeros(len(rows), bool))
         self._refuse_too_old(rows, at, look)
-        watermarks = {name: mark if mark > EARLIEST else None for name, mark in look.watermarks.items()}
+        watermarks = _known(look.watermarks)
         behind = at - min((NEVER if mark is None else mark) for mark in watermarks.values())
         stale = behind > self._stale_after
         if stale.any() and policy.when_stale == "refuse":
             raise self._stale(at, stale, watermarks)
-        replaced = stale if policy.when_stale == "defaults" else np.zeros(len(rows), bool)
-        return self._looked(at, look.values, watermarks, stale, replaced)
+        live = {name: look.values[name] for name in self._declaration.live_features}
+        if policy.when_stale == "serve" or not stale.any():
+            return Looked(at, live, watermarks, stale, np.zeros(len(rows), bool))
+        for name, default in self._defaults(len(rows)).items():
+            live[name] = LiveValue(*(np.where(stale, *both) for both in zip(default, live[name], strict=True)))
+        return Looked(at, live, watermarks, stale, stale)
 
     async def watermarks(self) -> dict[str, int | None]:
         """How far the store is, by source, in microseconds; None where nothing is known.
@@ -184,7 +194,7 @@ class Lookup:
             found = await asyncio.wait_for(reading, self._timeout_s)
         except TimeoutError:
             raise self._too_slow() from None
-        return {name: mark if mark > EARLIEST else None for name, mark in found.items()}
+        return _known(found)
 
     def _read(self, rows: Rows, check: Callable[[Rows, np.ndarray], None]) -> tuple[np.ndarray, Look | None]:
         """The times of rows, and what the store says as of them."""
@@ -194,8 +204,8 @@ class Lookup:
             return at, None
         check(rows, at)
         if len(rows) == 1:
-            return at, self._reader.look_one({name: each[0].as_py() for name, each in rows.columns.items()}, int(at[0]))
-        return at, self._reader.look(dict(rows.columns), at)
+            return at, self._reader.look_one({name: value for name, (value,) in rows.values.items()}, at.item(0))
+        return at, self._reader.look(rows.columns, at)
 
     def _now(self, rows: Rows) -> int:
         if self._clock == "now" or self._reader is None:
@@ -230,28 +240,18 @@ class Lookup:
         now = time.time_ns() // 1000
         at = np.array([now if each is None else each for each in rows.times], np.int64)
         everything = np.ones(len(rows), bool)
-        return self._looked(at, {}, dict.fromkeys(self._sources), everything, everything)
+        return Looked(at, self._defaults(len(rows)), dict.fromkeys(self._sources), everything, everything)
 
-    def _looked(
-        self,
-        at: np.ndarray,
-        read: Mapping[str, LiveValue],
-        watermarks: Mapping[str, int | None],
-        stale: np.ndarray,
-        replaced: np.ndarray,
-    ) -> Looked:
-        values, statuses, complete = {}, {}, {}
-        for name, feature in self._declaration.live_features.items():
-            default = np.full(len(at), feature.value_when_empty, np.int64 if feature.dtype == "int" else np.float64)
-            if name not in read:
-                values[name], statuses[name], complete[name] = default, [DEFAULT] * len(at), np.zeros(len(at), bool)
-                continue
-            found = read[name]
-            values[name] = np.where(replaced, default, found.values)
-            words = [_WORDS[status] for status in found.status.tolist()]
-            statuses[name] = [DEFAULT if by_policy else word for by_policy, word in zip(replaced, words, strict=True)]
-            complete[name] = found.complete & ~replaced
-        return Looked(at, values, statuses, complete, watermarks, stale, replaced)
+    def _defaults(self, rows: int) -> dict[str, LiveValue]:
+        """What the features of an unknown key are, by policy."""
+        return {
+            name: LiveValue(
+                np.full(rows, feature.value_when_empty, np.int64 if feature.dtype == "int" else np.float64),
+                np.full(rows, DEFAULT, np.int8),
+                np.zeros(rows, bool),
+            )
+            for name, feature in self._declaration.live_features.items()
+        }
 
     def _refuse_too_old(self, rows: Rows, at: np.ndarray, look: Look) -> None:
         """Refuses times that are older than the rows can answer."""
@@ -272,9 +272,7 @@ class Lookup:
             )
 
     def _stale(self, at: np.ndarray, stale: np.ndarray, watermarks: Mapping[str, int | None]) -> Refusal:
-        marks = ", ".join(
-            f"{name} {'unknown' if mark is None else times.text(mark)}" for name, mark in watermarks.items()
-        )
+        marks = ", ".join(f"{name} {mark or 'unknown'}" for name, mark in as_of(watermarks).items())
         limit = self._declaration.serving.stale_after
         message = f"the store is more than {limit} behind the request's time; it is at {marks}."
         problems = [Problem(row, self._declaration.time, message) for row in np.flatnonzero(stale).tolist()]

@@ -4,11 +4,13 @@ import contextlib
 import time
 from collections import Counter as Tally
 from collections.abc import Iterator
+from functools import cache
 from typing import Literal
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from pipeline.gateway.lookup import Looked
+from pipeline.gateway.lookup import Looked, words
 
 Stage = Literal["parse", "store", "model"]
 _BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -20,39 +22,45 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._requests = Counter(
-            "twinbeam_gateway_requests", "Requests answered.", ["route", "status"], registry=registry
-        )
-        self._seconds = Histogram(
+        requests = Counter("twinbeam_gateway_requests", "Requests answered.", ["route", "status"], registry=registry)
+        seconds = Histogram(
             "twinbeam_gateway_request_seconds",
             "From a request's head to its reply.",
             ["route"],
             buckets=_BUCKETS,
             registry=registry,
         )
-        self._stages = Histogram(
+        stages = Histogram(
             "twinbeam_gateway_stage_seconds",
             "Time of one stage of a prediction.",
             ["stage"],
             buckets=_BUCKETS,
             registry=registry,
         )
-        self._rows = Counter("twinbeam_gateway_rows", "Rows predicted, by version.", ["version"], registry=registry)
-        self._marked = Counter(
+        rows = Counter("twinbeam_gateway_rows", "Rows predicted, by version.", ["version"], registry=registry)
+        marked = Counter(
             "twinbeam_gateway_rows_marked",
             "Rows predicted that are incomplete, stale, or have defaults by policy.",
             ["mark"],
             registry=registry,
         )
-        self._values = Counter(
+        values = Counter(
             "twinbeam_gateway_live_values", "Live values used, by status.", ["feature", "status"], registry=registry
         )
-        self._watermark = Gauge(
+        watermark = Gauge(
             "twinbeam_gateway_watermark_seconds",
             "Everything ingested before it is in the rows last read; Unix time.",
             ["source"],
             registry=registry,
         )
+        # Finding a metric by its labels takes longer than counting.
+        self._requests, self._seconds, self._stages = (
+            cache(requests.labels),
+            cache(seconds.labels),
+            cache(stages.labels),
+        )
+        self._rows, self._marked, self._values = cache(rows.labels), cache(marked.labels), cache(values.labels)
+        self._watermark = cache(watermark.labels)
 
     def text(self) -> bytes:
         """All of them, in Prometheus's text format."""
@@ -69,24 +77,24 @@ class Metrics:
 
     def took(self, stage: Stage, seconds: float) -> None:
         """Notes how long a stage took."""
-        self._stages.labels(stage).observe(seconds)
+        self._stages(stage).observe(seconds)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Counts a reply."""
-        self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._requests(route, str(status)).inc()
+        self._seconds(route).observe(seconds)
 
     def predicted(self, looked: Looked, version: int) -> None:
         """Counts rows that have got a score."""
         rows = len(looked.times)
-        self._rows.labels(str(version)).inc(rows)
-        complete = sum(all(each[row] for each in looked.complete.values()) for row in range(rows))
-        marks = {"incomplete": rows - complete, "stale": looked.stale.sum(), "defaults": looked.defaults.sum()}
+        self._rows(str(version)).inc(rows)
+        incomplete = ~np.logical_and.reduce([np.ones(rows, bool), *(found.complete for found in looked.live.values())])
+        marks = {"incomplete": incomplete.sum(), "stale": looked.stale.sum(), "defaults": looked.defaults.sum()}
         for mark, count in marks.items():
-            self._marked.labels(mark).inc(int(count))
-        for feature, statuses in looked.statuses.items():
-            for status, count in Tally(statuses).items():
-                self._values.labels(feature, status).inc(count)
+            self._marked(mark).inc(count.item())
+        for feature, found in looked.live.items():
+            for status, count in Tally(found.status.tolist()).items():
+                self._values(feature, words(status)).inc(count)
         for source, watermark in looked.watermarks.items():
             if watermark is not None:
-                self._watermark.labels(source).set(watermark / 1e6)
+                self._watermark(source).set(watermark / 1e6)

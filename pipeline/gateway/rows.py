@@ -41,10 +41,17 @@ _SHOWN = 60
 class Rows:
     """Checked rows."""
 
-    columns: Mapping[str, pa.Array]
-    """By name, null where a row has no value; int64, float64, string or bool, of shape (rows,)."""
+    values: Mapping[str, list[Any]]
+    """By column, None where a row has no value; int, float, str or bool, of shape (rows,)."""
+    types: Mapping[str, pa.DataType]
+    """Of the columns."""
     times: Sequence[int | None]
     """In microseconds; None where the clock says it."""
+
+    @cached_property
+    def columns(self) -> dict[str, pa.Array]:
+        """The values as Arrow arrays; making them takes longer than all else that is done with one row."""
+        return {name: pa.array(values, self.types[name]) for name, values in self.values.items()}
 
     def __len__(self) -> int:
         return len(self.times)
@@ -63,9 +70,9 @@ class RowParser:
         self._includes_request = any(
             feature.include_request for entity in self._entities for feature in entity.features
         )
-        fields: dict[str, Any] = {
-            f"f{number}": _field(name, column) for number, (name, column) in enumerate(self._columns.items())
-        }
+        self._types = {name: canonical(column) for name, column in self._columns.items()}
+        self._fields = {name: f"f{number}" for number, name in enumerate(self._columns)}
+        fields: dict[str, Any] = {self._fields[name]: _field(name, column) for name, column in self._columns.items()}
         if declaration.time is not None:
             fields["time"] = _time_field(declaration.time, declaration.columns[declaration.time])
         config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -102,12 +109,10 @@ class RowParser:
             rows: list[Any] = self._body.model_validate(document).requests  # type: ignore[attr-defined]
         except ValidationError as error:
             raise of_fields([self._problem(each) for each in error.errors(include_url=False)]) from None
-        columns = {
-            name: pa.array([getattr(row, f"f{number}") for row in rows], canonical(column))
-            for number, (name, column) in enumerate(self._columns.items())
-        }
+        given = [row.__dict__ for row in rows]
+        values = {name: [row[field] for row in given] for name, field in self._fields.items()}
         has_time = self._declaration.time is not None
-        return Rows(columns, [row.time for row in rows] if has_time else [None] * len(rows))
+        return Rows(values, self._types, [row["time"] for row in given] if has_time else [None] * len(rows))
 
     def check_included(self, rows: Rows, at: np.ndarray) -> None:
         """Checks what features with `include_request` take in of the rows, as of times in microseconds.
@@ -118,9 +123,9 @@ class RowParser:
         if not self._includes_request:
             return
         problems = [
-            Problem(row, name, f"read {_shown(rows.columns[name][row].as_py())}; accepted: {rule}.")
+            Problem(row, name, f"read {_shown(rows.values[name][row])}; accepted: {rule}.")
             for entity in self._entities
-            for name, rule, bad in unusable(entity, dict(rows.columns), at)
+            for name, rule, bad in unusable(entity, rows.columns, at)
             for row in np.flatnonzero(bad).tolist()
         ]
         if problems:

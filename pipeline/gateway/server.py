@@ -1,6 +1,7 @@
 """The gateway's process: where it listens, and how it ends."""
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -36,7 +37,7 @@ def serve(app: FastAPI, listening: socket.socket, certificate: Path | None, key:
     logs.configure()
     config = uvicorn.Config(
         app,
-        loop="asyncio",
+        loop="uvloop",
         http="httptools",
         ws="none",
         lifespan="on",
@@ -53,6 +54,7 @@ def serve(app: FastAPI, listening: socket.socket, certificate: Path | None, key:
         raise InputError(f"--tls-certificate {certificate}: cannot be used with --tls-key {key}: {error}.") from None
     host, port = listening.getsockname()[:2]
     scheme = "https" if certificate else "http"
+    gc.freeze()  # what is loaded stays; to look it through again would hold up requests for a quarter of a second
     with _signals_only_drain():
         _LOG.info("listening", url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         uvicorn.Server(config).run(sockets=[listening])

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import resource
-import socket
 import tempfile
-import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -15,7 +13,6 @@ from pathlib import Path
 import grpc
 import httpx
 import numpy as np
-import uvicorn
 from tensorflow.core.protobuf import config_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
@@ -23,6 +20,7 @@ from pipeline.serving.inputs import Array
 from pipeline.serving.model_server.config import single_model
 from pipeline.serving.model_server.core import Core
 from pipeline.serving.model_server.grpc_services import PredictionService
+from pipeline.serving.model_server.http_server import HttpServer
 from pipeline.serving.model_server.rest import RestApi
 from pipeline.serving.model_server.saved_model import SavedModel
 from pipeline.serving.model_server.servable import Servable
@@ -115,15 +113,9 @@ def _grpc(core: Core) -> Iterator[str]:
 @contextlib.contextmanager
 def _rest(core: Core) -> Iterator[httpx.Client]:
     api = RestApi(core, threads=1, timeout_s=None, cors=False, metrics_path=None)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        server = uvicorn.Server(uvicorn.Config(api, lifespan="off", access_log=False, log_config=None))
-        thread = threading.Thread(target=server.run, args=([listening],), name="gate http", daemon=True)
-        thread.start()
-        base = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        try:
-            with httpx.Client(base_url=base, timeout=_TIMEOUT_S, trust_env=False) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            thread.join()
+    server = HttpServer(api, "127.0.0.1", 0)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=_TIMEOUT_S, trust_env=False) as client:
+            yield client
+    finally:
+        server.stop()

@@ -3,8 +3,8 @@ the value.
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from modules.kernel.rounding import to_example
 from modules.spec import PRESENT_SUFFIX, Declaration
 
 Array = npt.NDArray[Any]
+Column: TypeAlias = pa.Array | Sequence[Any] | Array
 
 _DTYPES = {"int": np.int64, "bool": np.int64, "float": np.float32, "string": np.object_}
 
@@ -26,12 +27,13 @@ def input_dtypes(declaration: Declaration) -> dict[str, np.dtype[Any]]:
     return dtypes | present
 
 
-def model_inputs(columns: Mapping[str, pa.Array], dtypes: Mapping[str, np.dtype[Any]]) -> dict[str, Array]:
+def model_inputs(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[Any]]) -> dict[str, Array]:
     """The inputs for some rows.
 
     Args:
-      columns: Features by name, null where a row has no value, each of shape (rows,). Columns that are no inputs are
-        left aside, and inputs without a column are left out.
+      columns: Features by name, each of shape (rows,): an Arrow array, null where a row has no value; a list, None
+        there; or an array of NumPy, with a value in each row. Columns that are no inputs are left aside, and inputs
+        without a column are left out.
       dtypes: All inputs, the presences too.
 
     Returns:
@@ -39,29 +41,40 @@ def model_inputs(columns: Mapping[str, pa.Array], dtypes: Mapping[str, np.dtype[
     """
     inputs: dict[str, Array] = {}
     for name in columns.keys() & dtypes.keys():
-        values = columns[name]
-        some_null = values.null_count > 0
-        inputs[name] = _array(_filled(values) if some_null else values, dtypes[name])
+        dtype = dtypes[name]
+        values, present = (
+            _of_arrow(columns[name]) if isinstance(columns[name], pa.Array) else _of_python(columns[name], dtype)
+        )
+        inputs[name] = (to_example(values) if dtype == np.float32 else values).astype(dtype, copy=False)
         if name + PRESENT_SUFFIX in dtypes:
-            present = values.is_valid().to_numpy(zero_copy_only=False) if some_null else np.ones(len(values), np.bool_)
             inputs[name + PRESENT_SUFFIX] = present
     return inputs
 
 
-def _filled(values: pa.Array) -> pa.Array:
-    """Zero, false or empty text in place of each null, which is marked absent."""
-    return pc.fill_null(values, _empty(values.type))
+def _of_python(values: Sequence[Any] | Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """As `_of_arrow`."""
+    if isinstance(values, np.ndarray):
+        return values, np.ones(len(values), np.bool_)
+    present = np.array([value is not None for value in values], np.bool_)
+    if dtype.hasobject:
+        return np.array([b"" if value is None else value.encode() for value in values], np.object_), present
+    width = np.float64 if dtype == np.float32 else np.int64
+    return np.array([0 if value is None else value for value in values], width), present
+
+
+def _of_arrow(values: pa.Array) -> tuple[Array, Array]:
+    """The values at full width, zero or empty bytes where there is none; and whether there is one."""
+    present = np.ones(len(values), np.bool_)
+    if values.null_count:
+        present = values.is_valid().to_numpy(zero_copy_only=False)
+        values = pc.fill_null(values, _empty(values.type))
+    if pa.types.is_primitive(values.type):
+        return values.to_numpy(zero_copy_only=False), present
+    text = np.empty(len(values), np.object_)
+    text[:] = pc.cast(values, pa.binary()).to_pylist()
+    return text, present
 
 
 @functools.cache
 def _empty(kind: pa.DataType) -> pa.Scalar:
     return pa.scalar(0 if pa.types.is_primitive(kind) else "").cast(kind)
-
-
-def _array(values: pa.Array, dtype: np.dtype[Any]) -> Array:
-    if dtype.hasobject:
-        array = np.empty(len(values), np.object_)
-        array[:] = pc.cast(values, pa.binary()).to_pylist()
-        return array
-    numbers = values.to_numpy(zero_copy_only=False)
-    return (to_example(numbers) if dtype == np.float32 else numbers).astype(dtype, copy=False)

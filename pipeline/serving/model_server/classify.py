@@ -8,17 +8,14 @@ from tensorflow_serving.apis import classification_pb2
 from pipeline.serving.model_server import methods
 from pipeline.serving.model_server.examples import serialized_examples
 from pipeline.serving.model_server.metrics import timed_run
-from pipeline.serving.model_server.servable import DEFAULT_SIGNATURE, Servable
+from pipeline.serving.model_server.servable import Servable
 from pipeline.serving.model_server.status import InvalidArgument
 from pipeline.serving.model_server.tensors import Array, enum_name, shape_text
 
 
 def classify(servable: Servable, request: Any) -> Any:
     """Answers a ClassificationRequest."""
-    signature_name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    signature = servable.model.signatures.get(signature_name)
-    if signature is None:
-        raise InvalidArgument(f"No signature was found with the name: {signature_name}")
+    signature_name, signature = servable.signature(request.model_spec)
     feed, fetches = tensors(signature, servable.check_method_names)
     response = classification_pb2.ClassificationResponse()
     servable.fill_spec(response.model_spec, signature_name)

@@ -36,7 +36,8 @@ class Core:
 
         Args:
           load: Loads a version.
-          poll_s: Between two looks at the base paths; 0 looks after each configuration only, below 0 never.
+          poll_s: Between two looks at the base paths; 0 looks after each configuration only, below 0 never, and
+            then no model is taken.
           max_load_retries: How often a failed load is tried again.
           load_retry_interval_s: How long after the failure.
           labels_for_unavailable: Whether a new label may name a version that is not there.
@@ -85,6 +86,11 @@ class Core:
             new = {model.name for model in config.model_config_list.config} - {
                 model.name for model in self._config.model_config_list.config
             }
+            if new and self._poll_s < 0:
+                raise FailedPrecondition(
+                    "file_system_poll_wait_seconds is below 0: nobody looks for versions, so that no model becomes "
+                    "available. Give 0 to look once, or the seconds between two looks."
+                )
             for model in config.model_config_list.config:
                 if model.HasField("logging_config") and config != self._config:
                     _log.warning("model %s: logging_config is read and nothing is logged", model.name)

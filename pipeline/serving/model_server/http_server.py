@@ -12,13 +12,19 @@ _KEEP_ALIVE_S = 75
 class HttpServer:
     """Serves from its making until `stop`."""
 
-    def __init__(self, application: Any, port: int) -> None:
+    def __init__(self, application: Any, host: str, port: int) -> None:
         """Binds the port and begins to serve.
+
+        Args:
+          application: What answers.
+          host: An address of this machine.
+          port: 0: a free one.
 
         Raises:
           OSError: The port cannot be bound.
         """
-        listening = socket.create_server(("0.0.0.0", port), backlog=1024)  # noqa: S104  every interface, as upstream
+        listening = socket.create_server((host, port), backlog=1024)
+        self.port: int = listening.getsockname()[1]
         # Connections inherit it. Else header and body, which are two writes, are 40 ms apart.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(

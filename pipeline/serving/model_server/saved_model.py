@@ -19,6 +19,8 @@ from pipeline.serving.model_server.tensors import Array, dtype_name
 
 _MOST_CALLABLES = 64
 """A client may ask for any subset of outputs; each one asked for is compiled, and the oldest are forgotten."""
+_IN_CALLERS_THREAD = config_pb2.RunOptions(inter_op_thread_pool=-1)
+"""Requests run beside each other; to spread one over threads costs more than the operations of a small model."""
 
 
 class SavedModel:
@@ -80,7 +82,7 @@ class SavedModel:
     def _callable(self, feeds: tuple[str, ...], fetches: tuple[str, ...]) -> Any:
         found = self._callables.get((feeds, fetches))
         if found is None:
-            options = config_pb2.CallableOptions(feed=feeds, fetch=fetches)
+            options = config_pb2.CallableOptions(feed=feeds, fetch=fetches, run_options=_IN_CALLERS_THREAD)
             with self._lock:
                 found = self._callables.get((feeds, fetches)) or self._session._make_callable_from_options(options)
                 if len(self._callables) >= _MOST_CALLABLES:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from pipeline.serving.model_server.status import InvalidArgument
 from pipeline.serving.model_server.tensors import Array, to_array
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -41,6 +42,17 @@ class Servable:
             for name, signature in self.model.signatures.items()
         }
         object.__setattr__(self, "defaults", found)
+
+    def signature(self, spec: Any) -> tuple[str, Any]:
+        """Name and SignatureDef that a ModelSpec asks for, to classify or regress by.
+
+        Raises:
+          InvalidArgument: There is none.
+        """
+        name = spec.signature_name or DEFAULT_SIGNATURE
+        if name not in self.model.signatures:
+            raise InvalidArgument(f"No signature was found with the name: {name}")
+        return name, self.model.signatures[name]
 
     def fill_spec(self, spec: Any, signature_name: str) -> None:
         """Writes into a reply's ModelSpec what answered."""

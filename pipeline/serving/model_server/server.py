@@ -36,6 +36,7 @@ _CHANNEL_ARGUMENTS: dict[str, int | str] = {
     "grpc.max_send_message_length": -1,
     "grpc.so_reuseport": 0,  # a second server on the port is told so, instead of taking every other call
 }
+_EVERY_INTERFACE = "0.0.0.0"  # noqa: S104  as upstream
 _SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
@@ -157,7 +158,7 @@ class ModelServer:
             health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
             services.append(health.SERVICE_NAME)
         reflection.enable_server_reflection(services, server)
-        addresses = [f"0.0.0.0:{flags.port}"] if flags.port else []
+        addresses = [f"{_EVERY_INTERFACE}:{flags.port}"] if flags.port else []
         addresses += [f"unix:{flags.grpc_socket_path}"] if flags.grpc_socket_path else []
         try:
             for address in addresses:
@@ -188,7 +189,7 @@ class ModelServer:
             metrics_path=(prometheus.path or DEFAULT_PATH) if prometheus.enable else None,
         )
         try:
-            http = HttpServer(api, flags.rest_api_port)
+            http = HttpServer(api, _EVERY_INTERFACE, flags.rest_api_port)
         except OSError as error:
             _log.error("Failed to start HTTP Server at localhost:%d: %s", flags.rest_api_port, error)
             return None

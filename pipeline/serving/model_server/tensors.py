@@ -54,18 +54,19 @@ def to_array(proto: Any, name: str) -> Array:
 
 
 def _to_array(proto: Any) -> Array:
-    if proto.tensor_shape.unknown_rank:
+    tensor_shape, enum, content = proto.tensor_shape, proto.dtype, proto.tensor_content
+    if tensor_shape.unknown_rank:
         raise ValueError("unknown rank")
-    shape = [dim.size for dim in proto.tensor_shape.dim]
-    if any(size < 0 for size in shape):
+    shape = [dim.size for dim in tensor_shape.dim]
+    if shape and min(shape) < 0:
         raise ValueError("a negative size")
-    dtype, count = _NUMPY[proto.dtype], math.prod(shape)
-    if proto.tensor_content:
+    dtype = _NUMPY[enum]
+    if content:
         if dtype.hasobject:
-            content = tf.io.parse_tensor(proto.SerializeToString(), tf.string)  # nobody sends strings so; no fast path
-            return np.asarray(content.numpy(), object)
-        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
-    field = _FIELDS[proto.dtype]
+            parsed = tf.io.parse_tensor(proto.SerializeToString(), tf.string)  # nobody sends strings so; no fast path
+            return np.asarray(parsed.numpy(), object)
+        return np.frombuffer(content, dtype).reshape(shape)
+    field, count = _FIELDS[enum], math.prod(shape)
     values = _from_field(getattr(proto, field), field, dtype)
     if len(values) < count:
         values = np.concatenate([values, np.full(count - len(values), values[-1] if len(values) else _zero(dtype))])

@@ -96,6 +96,14 @@ def test_labels_in_the_first_config_need_the_flag(saved: Path, tmp_path: Path) -
         pass
 
 
+def test_a_server_that_never_looks_for_versions_does_not_start(saved: Path) -> None:
+    with (
+        pytest.raises(ServingError, match="FAILED_PRECONDITION: file_system_poll_wait_seconds is below 0"),
+        running(model_name="m", model_base_path=str(saved / "linear"), file_system_poll_wait_seconds=-1),
+    ):
+        pass
+
+
 def test_a_port_that_is_taken(client: Client, saved: Path) -> None:
     flags = {"model_name": "m", "model_base_path": str(saved / "linear")}
     with (
