@@ -15,6 +15,9 @@ from modules.spec.field_error import FieldError
 from modules.spec.frozen import Frozen
 from modules.spec.yaml_file import FileKind, load_file
 
+SETUP_FILE = Path(__file__).parents[2] / "setup.py"
+"""Of the package that workers install: the code alone, for all else is in their image."""
+
 _AREAS = "africa|asia|australia|europe|me|northamerica|southamerica|us"
 _SIDES = "central|north|northeast|east|southeast|south|southwest|west|northwest"
 _REGION = re.compile(f"({_AREAS})-({_SIDES})[1-9][0-9]?")
@@ -160,29 +163,25 @@ class DataflowSettings(Frozen):
             raise FieldError(f"a subnetwork of the region {self.region}", "subnetwork")
         return self
 
-    def beam_args(self, setup_file: Path) -> list[str]:
-        """Beam's arguments for a batch job; a component, or a command, adds what is its own.
-
-        Args:
-          setup_file: `setup.py` of the package that workers install.
-        """
+    def beam_args(self) -> list[str]:
+        """Beam's arguments for a batch job."""
         return [
-            *self._common(setup_file),
+            *self._common(),
             f"--experiments=shuffle_mode={'service' if self.shuffle == 'service' else 'appliance'}",
             *(f"--dataflow_service_option={option}" for option in self.service_options),
         ]
 
-    def streaming_args(self, setup_file: Path) -> list[str]:
+    def streaming_args(self) -> list[str]:
         """Beam's arguments for a streaming job."""
         mode = ["streaming_mode_at_least_once"] if self.streaming_mode == "at_least_once" else []
         return [
-            *self._common(setup_file),
+            *self._common(),
             "--streaming",
             "--enable_streaming_engine",
             *(f"--dataflow_service_option={option}" for option in (*mode, *self.service_options)),
         ]
 
-    def _common(self, setup_file: Path) -> list[str]:
+    def _common(self) -> list[str]:
         given = {
             "project": self.project,
             "region": self.region,
@@ -197,7 +196,7 @@ class DataflowSettings(Frozen):
             "disk_size_gb": self.disk_gb,
             "network": self.network,
             "subnetwork": self.subnetwork,
-            "setup_file": setup_file,
+            "setup_file": SETUP_FILE,
             "dataflow_endpoint": self.endpoint,
         }
         return [
@@ -207,6 +206,7 @@ class DataflowSettings(Frozen):
             *(["--no_auth"] if self.endpoint else []),
             *(f"--label={key}={value}" for key, value in self.labels.items()),
             "--sdk_location=container",
+            "--no_save_main_session",
             "--experiments=use_runner_v2",
             *(f"--experiments={experiment}" for experiment in self.experiments),
         ]

@@ -1,6 +1,7 @@
 """The streaming job: sources -> parse and validate -> merge into online rows -> acknowledge."""
 
 import dataclasses
+import functools
 import gc
 import signal
 import threading
@@ -108,15 +109,21 @@ def stream(
       StoreUnavailable, SourceUnavailable: They were away when the job was drained; what is not merged is not
         acknowledged.
     """
-
-    def check(opened: OnlineStore) -> None:
-        if begun := unfinished(opened):
-            raise InputError(
-                f"{without_password(place.url)}: the history of {', '.join(begun)} is not merged yet. Run `twinbeam "
-                "bootstrap` to its end, or drop the namespace with `twinbeam store drop`; then start the stream."
-            )
-
+    check = functools.partial(no_bootstrap_underway, place=place)
     return run_stream(declaration, sources, place, dead_letters, check, batch_events, drain_on_signals)
+
+
+def no_bootstrap_underway(store: OnlineStore, place: Place) -> None:
+    """Refuses rows whose bootstrap was begun and is not done.
+
+    Raises:
+      InputError: It was.
+    """
+    if begun := unfinished(store):
+        raise InputError(
+            f"{without_password(place.url)}: the history of {', '.join(begun)} is not merged yet. Run `twinbeam "
+            "bootstrap` to its end, or drop the namespace with `twinbeam store drop`; then start the stream."
+        )
 
 
 def run_stream(

@@ -1,6 +1,7 @@
 """Merges events into the rows of an online store: read, merge, fold, write; again, if someone else wrote in between."""
 
 import dataclasses
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,8 @@ from pipeline.stores.store import Change, OnlineStore, Register, RowKey
 _ROWS_AT_ONCE = 4096
 _SWEEP_EVERY = 256
 """Batches between two looks for rows that have expired."""
+_LOOK_EVERY_S = 5.0
+"""Seconds after which the registers that others move are read anew."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +45,7 @@ class OnlineWriter:
         self._source = source
         self._entities = [entity for entity in entities if entity.source.name == source.name]
         self._store = store
-        self._registers = {r.partition: r for r in store.registers() if r.source == source.name}
+        self._look()
         self._floor = NEVER
         self._batches = 0
 
@@ -56,6 +59,10 @@ class OnlineWriter:
         """Ingest time in microseconds: everything ingested before it was merged from the history; NEVER without one."""
         history = self._registers.get(HISTORY)
         return history.watermark if history else NEVER
+
+    def _look(self) -> None:
+        self._registers = {r.partition: r for r in self._store.registers() if r.source == self._source.name}
+        self._looked = time.monotonic()
 
     def advance(self, partition: str, watermark: int, position: int) -> None:
         """Notes that everything up to a position, and everything ingested before a watermark, is merged.
@@ -74,6 +81,8 @@ class OnlineWriter:
         Raises:
           StoreUnavailable: The store is down, slow or full; some rows may hold the events: merge them again.
         """
+        if time.monotonic() > self._looked + _LOOK_EVERY_S:
+            self._look()
         watermark = self.watermark
         floor = NEVER
         if watermark > NEVER:

@@ -41,7 +41,7 @@ class MergeEvents(beam.DoFn):
         self._types = {
             name: event_columns(self._declaration, source, self._entities) for name, source in self._sources.items()
         }
-        self._writers: dict[str, OnlineWriter] = {}
+        self._writers: dict[tuple[str, int | None], OnlineWriter] = {}
 
     def teardown(self) -> None:
         self._store.close()
@@ -53,12 +53,20 @@ class MergeEvents(beam.DoFn):
             self._merge(batch, told)
         yield from ()
 
-    def _merge(self, batch: EventBatch, told: Control) -> None:
-        """Merges a batch. Its writer reads the registers only now that all partitions have one."""
-        writer = self._writers.get(batch.source)
+    def _merge(self, batch: EventBatch, told: Control, only: int | None = None) -> None:
+        """Merges a batch. Its writer reads the registers only now that all partitions have one.
+
+        Args:
+          batch: It.
+          told: What to tell of it.
+          only: Into the rows of this entity alone, by its number among the source's.
+        """
+        writer = self._writers.get((batch.source, only))
         if writer is None:
-            open_writer = functools.partial(OnlineWriter, self._sources[batch.source], self._entities, self._store)
-            writer = self._writers[batch.source] = patiently(open_writer, told.draining)
+            mine = [entity for entity in self._entities if entity.source.name == batch.source]
+            chosen = mine if only is None else [mine[only]]
+            open_writer = functools.partial(OnlineWriter, self._sources[batch.source], chosen, self._store)
+            writer = self._writers[batch.source, only] = patiently(open_writer, told.draining)
         letters = [
             DeadLetter(batch.source, "unparsable", broken.reason, broken.payload, None, broken.ingest)
             for broken in batch.broken

@@ -12,7 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 from google.api_core import exceptions
@@ -72,8 +72,15 @@ class PubSub:
     """The events' columns."""
     options: PubSubOptions
 
+    PARTITIONS: ClassVar = ("subscription",)
+
+    @property
+    def path(self) -> str:
+        """The subscription's name in Google Cloud."""
+        return f"projects/{self.project}/subscriptions/{self.subscription}"
+
     def partitions(self) -> list[str]:
-        return ["subscription"]
+        return list(self.PARTITIONS)
 
     def open(self, partition: str, position: int) -> "PubSubPartition":
         """Opens it where it was left: Pub/Sub counts nothing, and gives what was not acknowledged."""
@@ -85,7 +92,7 @@ class PubSubPartition(Partition):
 
     def __init__(self, source: PubSub, partition: str) -> None:
         self._source, self._partition = source, partition
-        self._path = f"projects/{source.project}/subscriptions/{source.subscription}"
+        self._path = source.path
         self._client = _call(self._path, SubscriberClient)
         self._lease_s = micros(source.options.lease) / 1_000_000
         self._leases: dict[str, float] = {}
@@ -111,7 +118,7 @@ class PubSubPartition(Partition):
                 time.sleep(_PAUSE_S)
         self._renew()
         payloads = [one.message.data for one in received]
-        ingest = np.array([_micros(one.message.publish_time) for one in received], np.int64)
+        ingest = np.array([published(one.message) for one in received], np.int64)
         self._watermark = max(self._watermark, min(began - _MARGIN, int(ingest.min(initial=began))))
         rows, good, broken = read_messages(payloads, self._source.columns)
         return EventBatch(
@@ -217,6 +224,6 @@ def _at_once(receipts: list[str]) -> Iterator[list[str]]:
         yield receipts[first : first + _AT_ONCE]
 
 
-def _micros(time: Any) -> int:
-    """A protobuf timestamp in whole microseconds, rounded down."""
-    return int(time.timestamp_pb().ToMicroseconds())
+def published(message: Any) -> int:
+    """When a message was published, in whole microseconds, rounded down: its event's ingest time."""
+    return int(message.publish_time.timestamp_pb().ToMicroseconds())

@@ -78,7 +78,7 @@ def redis_server(*options: str) -> Iterator[Server]:
     if (binary := shutil.which("redis-server")) is None:
         pytest.skip("redis-server is not installed (Debian: apt-get install redis-server)")
     quiet = ("--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-    with _running(lambda port: [binary, "--port", str(port), *quiet, *options]) as server:
+    with running(lambda port: [binary, "--port", str(port), *quiet, *options]) as server:
         yield server
 
 
@@ -86,7 +86,7 @@ def redis_server(*options: str) -> Iterator[Server]:
 def bigtable_emulator() -> Iterator[Server]:
     """The Bigtable emulator, to which BIGTABLE_EMULATOR_HOST points meanwhile."""
     binary = _emulator()
-    with _running(lambda port: [binary, "-host", "127.0.0.1", "-port", str(port)]) as server:
+    with running(lambda port: [binary, "-host", "127.0.0.1", "-port", str(port)]) as server:
         before = os.environ.get("BIGTABLE_EMULATOR_HOST")
         os.environ["BIGTABLE_EMULATOR_HOST"] = f"127.0.0.1:{server.port}"
         try:
@@ -98,7 +98,8 @@ def bigtable_emulator() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _running(command: Callable[[int], Sequence[str | Path]]) -> Iterator[Server]:
+def running(command: Callable[[int], Sequence[str | Path]]) -> Iterator[Server]:
+    """A server of any kind, started in a directory of its own by a command line for a port."""
     with tempfile.TemporaryDirectory() as directory:
         server = Server(command, Path(directory))
         try:

@@ -1,0 +1,128 @@
+"""The streaming job's steps where the runner brings the messages, on the local runner."""
+
+import collections
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import pytest
+from apache_beam.io.gcp.pubsub import PubsubMessage
+from apache_beam.options.pipeline_options import StandardOptions
+from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
+from apache_beam.testing.test_stream import TestStream
+from apache_beam.transforms import window
+from google.cloud import pubsub_v1  # type: ignore[import-untyped]
+
+from modules.kernel.window import NEVER
+from modules.spec import Declaration
+from pipeline.dead_letters import LetterDirectory
+from pipeline.jobs.stream import sources_of
+from pipeline.live.place import Place
+from pipeline.live.shards import ADVANCE_EVERY_S, MergeMessages, ShardMessages, may_advance
+from pipeline.sources.pubsub import PubSub
+from pipeline.stores.store import Register
+from tests.pipeline.live.conftest import declaration, here, wanted
+from tests.pipeline.live.rides import BEGIN, BROKEN, SECOND, Event, Rows, merged, payments, rides, spoilt
+
+__all__ = ["declaration", "here", "wanted"]
+STREAMS = {"rides": "pubsub://project/rides", "payments": "pubsub://project/payments"}
+
+
+def message(payload: bytes, published: int) -> bytes:
+    """A message as Dataflow hands it to Beam."""
+    seconds, micros = divmod(published, SECOND)
+    sent = pubsub_v1.types.PubsubMessage(data=payload, publish_time={"seconds": seconds, "nanos": micros * 1000})
+    return bytes(pubsub_v1.types.PubsubMessage.serialize(sent))
+
+
+def messages(events: Sequence[Event]) -> list[tuple[bytes, int]]:
+    """Events in any order, one in ten of them twice, each with its time of publishing."""
+    found = [(message(json.dumps(event).encode(), event["taken_in"]), event["taken_in"]) for event in events]
+    found += found[::10]
+    random.Random(1).shuffle(found)
+    return found
+
+
+def run(
+    declaration: Declaration, place: Place, dead_letters: Path, given: Mapping[str, list[tuple[bytes, int]]], job: str
+) -> None:
+    """Runs the job over messages, in pieces of 40; those of a piece have one bundle, and some of them one pane."""
+    with place.open() as store:
+        store.mark(may_advance("rides-job"), "this one")
+    for source in sources_of(declaration, STREAMS):
+        assert isinstance(source, PubSub)
+        sent = [window.TimestampedValue(text, at / 1e6) for text, at in given[source.name]]
+        stream = TestStream().advance_watermark_to(0)
+        for first in range(0, len(sent), 40):
+            stream = stream.add_elements(sent[first : first + 40]).advance_processing_time(0.4)
+        with beam.Pipeline(runner=BundleBasedDirectRunner(), options=StandardOptions(streaming=True)) as pipeline:
+            read = pipeline | stream.advance_watermark_to_infinity() | beam.Map(PubsubMessage._from_proto_str)
+            ticks = pipeline | "Ticks" >> beam.Create([])
+            merging = MergeMessages(job, "rides-job", source, declaration, place, str(dead_letters), 4, 50)
+            _ = (read, ticks) | merging
+
+
+def registers(place: Place) -> dict[str, Register]:
+    with place.open() as store:
+        return {register.source: register for register in store.registers()}
+
+
+def test_the_rows_are_those_of_the_events_and_registers_follow_the_watermark(
+    tmp_path: Path, declaration: Declaration, here: Place, wanted: Place
+) -> None:
+    events = {"rides": rides(300), "payments": payments(rides(300))}
+    bad = list(spoilt().values())
+    given = {name: messages([*some, *(bad if name == "rides" else [])]) for name, some in events.items()}
+    given["rides"].append((message(BROKEN, BEGIN), BEGIN))
+    run(declaration, here, tmp_path / "dead", given, "this one")
+    merged(declaration, events, wanted)
+    assert Rows.of(declaration, here, events) == Rows.of(declaration, wanted, events)
+    letters = LetterDirectory(f"{tmp_path}/dead").counts()
+    assert letters == {("rides", reason): 1 for reason in ("unparsable", *spoilt())}
+    every = ADVANCE_EVERY_S * SECOND
+    assert {name: register.watermark for name, register in registers(here).items()} == {
+        name: (max(event["taken_in"] for event in some) // every + 1) * every for name, some in events.items()
+    }
+
+
+def test_a_job_that_may_not_advance_merges_and_leaves_the_registers(
+    tmp_path: Path, declaration: Declaration, here: Place, wanted: Place
+) -> None:
+    events = {"rides": rides(30), "payments": payments(rides(30))}
+    run(declaration, here, tmp_path / "dead", {name: messages(some) for name, some in events.items()}, "another")
+    merged(declaration, events, wanted)
+    assert Rows.of(declaration, here, events) == Rows.of(declaration, wanted, events)
+    assert registers(here) == {}
+
+
+@pytest.mark.parametrize("at_once", [7, 1000])
+def test_all_events_of_a_key_are_in_one_shard_however_they_are_written(declaration: Declaration, at_once: int) -> None:
+    [source, _] = sources_of(declaration, STREAMS)
+    assert isinstance(source, PubSub)
+    sharding = ShardMessages(source, declaration, 8, at_once)
+    sharding.setup()
+    sharding.start_bundle()
+    events = [event | ({"rider": str(event["rider"])} if number % 2 else {}) for number, event in enumerate(rides(200))]
+    found = []
+    for text, at in messages(events):
+        found += [(each.value, each.timestamp) for each in sharding.process(
+            PubsubMessage._from_proto_str(text), window.Timestamp(micros=at)
+        )]  # fmt: skip
+    found += [(each.value, each.timestamp) for each in sharding.finish_bundle()]
+    shards = collections.defaultdict(set)
+    seen: collections.Counter[tuple[int, str]] = collections.Counter()
+    for ((name, number, shard), batch), at in found:
+        assert name == "rides"
+        assert batch.ingest is not None
+        assert at.micros == batch.ingest.min()  # so that the watermark waits for the first of them
+        assert batch.watermark < 0
+        assert batch.watermark > NEVER
+        for row in batch.rows.to_pylist():
+            shards[number, str(row["rider"] if number == 0 else row["area"])].add(shard)
+            seen[number, str(row["ride"])] += 1
+    assert {len(some) for some in shards.values()} == {1}
+    assert len({shard for some in shards.values() for shard in some}) == 8
+    assert set(seen.values()) == {1, 2}
+    assert len(seen) == 2 * 200  # once for each entity of the source
