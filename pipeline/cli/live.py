@@ -13,16 +13,24 @@ from modules.spec import Declaration, InputError, OutputError
 from pipeline.cli.failures import INTERRUPTED, Failures, ending
 from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import (
+    DEFAULT_DATAFLOW,
     DEFAULT_DEAD_LETTERS,
     DEFAULT_FEATURES,
     DEFAULT_STORE,
+    Dataflow,
+    DataflowSet,
     DeadLetters,
     Debug,
     Events,
     Features,
+    JobName,
+    Runner,
     Set,
     Store,
+    Where,
     by_source,
+    dataflow_only,
+    job_name_of,
     load,
 )
 
@@ -39,6 +47,9 @@ Sources = Annotated[
         help="Where a stream is: file://PATH, pubsub://PROJECT/SUBSCRIPTION or kafka://BROKERS/TOPIC.",
         metavar="[SOURCE=]URL",
     ),
+]
+Shards = Annotated[
+    int, typer.Option(help="Parts of each entity's keys on Dataflow: as many threads merge at most.", min=1, max=10_000)
 ]
 BatchEvents = Annotated[int, typer.Option(help="Events merged at once at most.", min=1)]
 
@@ -59,7 +70,8 @@ def make_directory(store: str) -> None:
             raise OutputError(f"{directory}: cannot be made: {error.strerror}. Name another --store.") from None
 
 
-def _one_each(declaration: Declaration, given: list[str], option: str) -> dict[str, str]:
+def one_each(declaration: Declaration, given: list[str], option: str) -> dict[str, str]:
+    """The one place that each source is given, as `by_source` reads them."""
     if declaration.live is None:
         return {}  # who opens the sources says so
     found = by_source(declaration, given, option)
@@ -80,24 +92,72 @@ def stream_command(
         int, typer.Option(help="Port for Prometheus on /metrics, and readiness on /ready; 0: none.", min=0, max=65535)
     ] = 0,
     metrics_host: Annotated[str, typer.Option(help="The address that this port is on.")] = "127.0.0.1",
+    runner: Runner = Where.local,
+    dataflow: Dataflow = DEFAULT_DATAFLOW,
+    dataflow_set: DataflowSet = [],  # noqa: B006
+    job_name: JobName = "",
+    shards: Shards = 64,
+    update: Annotated[bool, typer.Option("--update", help="Replaces the running job of that name.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Keeps the online store fresh from the streams, until they end or SIGTERM drains it."""
+    """Keeps the online store fresh from the streams, until they end or SIGTERM drains it; on Dataflow, starts a job."""
+    if runner is Where.local:
+        dataflow_only(dataflow_set=dataflow_set, job_name=job_name, update=update)
+    elif metrics_port:
+        raise typer.BadParameter("workers of Dataflow have counters of their own.", param_hint="--metrics-port")
     with ending(Failures(debug)):
         declaration = load(features, overrides)
-        make_directory(store)
+        urls = one_each(declaration, sources, "--source")
         only_errors_of_ours(debug)
+        if runner is Where.dataflow:
+            typer.echo(
+                json.dumps(
+                    _submit(declaration, urls, store, dead_letters, dataflow, dataflow_set, job_name, shards,
+                            batch_events, update)
+                )
+            )  # fmt: skip
+            return
+        make_directory(store)
         from pipeline.jobs.stream import sources_of, stream
         from pipeline.live.metrics_server import metrics_server
         from pipeline.live.place import Place
 
-        opened = sources_of(declaration, _one_each(declaration, sources, "--source"))
+        opened = sources_of(declaration, urls)
         with metrics_server(metrics_port, metrics_host) as port:
             if port:
                 typer.echo(f"metrics on http://{metrics_host}:{port}/metrics", err=True)
             place = Place(store, declaration.features_fingerprint)
             counts = stream(declaration, opened, place, dead_letters, batch_events, drain_on_signals=True)
         typer.echo(json.dumps(dataclasses.asdict(counts)))
+
+
+def _submit(
+    declaration: Declaration,
+    urls: dict[str, str],
+    store: str,
+    dead_letters: str,
+    dataflow: Path,
+    dataflow_set: list[str],
+    job_name: str,
+    shards: int,
+    batch_events: int,
+    update: bool,
+) -> dict[str, str | None]:
+    from pipeline.dataflow.service import running_job
+    from pipeline.dataflow.settings import load_settings
+    from pipeline.jobs.stream import sources_of
+    from pipeline.jobs.stream_on_dataflow import submit
+    from pipeline.live.place import Place
+
+    settings = load_settings(dataflow, dataflow_set)
+    name = job_name_of(declaration, job_name, "stream")
+    arguments = settings.streaming_args(name)
+    if update:
+        replaced = running_job(settings, name)
+        arguments.append("--update")
+    place = Place(store, declaration.features_fingerprint)
+    job = submit(declaration, sources_of(declaration, urls), place, dead_letters, shards, batch_events, arguments)
+    return {"job": job, "name": name} | ({"replaces": replaced} if update else {})
 
 
 @app.command("bootstrap")
@@ -119,7 +179,7 @@ def bootstrap_command(
         from pipeline.jobs.bootstrap import bootstrap
         from pipeline.live.place import Place
 
-        paths = _one_each(declaration, events, "--events")
+        paths = one_each(declaration, events, "--events")
         place = Place(store, declaration.features_fingerprint)
         with interrupt_ends(_interrupted):
             counts = bootstrap(declaration, paths, _micros(until) if until else None, place, dead_letters, batch_events)

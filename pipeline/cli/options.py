@@ -1,6 +1,8 @@
 """The options that several commands have, each declared once."""
 
+import enum
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +35,22 @@ Events = Annotated[
     typer.Option(help="Recorded events, of a source: file, directory or glob.", metavar="[SOURCE=]PATH"),
 ]
 
+
+class Where(enum.StrEnum):
+    """Which runner has the Beam jobs."""
+
+    local = "local"
+    dataflow = "dataflow"
+
+
+Runner = Annotated[Where, typer.Option(help="Where Beam's jobs run: in this process, or on Google Cloud Dataflow.")]
+Dataflow = Annotated[Path, typer.Option(help="Settings of jobs on Dataflow.", metavar="FILE")]
+DataflowSet = Annotated[
+    list[str], typer.Option("--dataflow-set", help="Overrides a setting: max_workers=20.", metavar="FIELD=VALUE")
+]
+JobName = Annotated[str, typer.Option(help="The job's name on Dataflow; DATASET-stream if left out.", metavar="NAME")]
+
+DEFAULT_DATAFLOW = Path("dataflow.yaml")
 DEFAULT_STORE = f"sqlite://{DEFAULT_OUTPUT}/online.db"
 DEFAULT_DEAD_LETTERS = f"{DEFAULT_OUTPUT}/dead_letters"
 
@@ -48,6 +66,30 @@ def instant(text: str) -> int:
 def load(features: Path, overrides: list[str], data: str = "") -> Declaration:
     """The declaration with its overrides; `--data` is one of them."""
     return load_declaration(features, [*overrides, *([f"data={json.dumps(data)}"] if data else [])])
+
+
+def dataflow_only(**given: object) -> None:
+    """Refuses options that say something to Dataflow alone.
+
+    Raises:
+      BadParameter: One is given.
+    """
+    if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
+        raise typer.BadParameter("these go with --runner dataflow.", param_hint=", ".join(named))
+
+
+def job_name_of(declaration: Declaration, given: str, command: str) -> str:
+    """The name of a job on Dataflow: the given one, or one of the dataset and the command.
+
+    Raises:
+      InputError: Dataflow accepts no such name.
+    """
+    name = given or f"{declaration.dataset.replace('_', '-')}-{command}".lower()
+    if not re.fullmatch("[a-z]([a-z0-9-]{0,61}[a-z0-9])?", name):
+        raise InputError(
+            f"--job-name {name}: accepted: up to 63 of a-z, 0-9 and -, with a letter first and no - at the end."
+        )
+    return name
 
 
 def by_source(declaration: Declaration, given: list[str], option: str) -> dict[str, list[str]]:

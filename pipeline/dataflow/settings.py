@@ -106,7 +106,6 @@ def _experiment(text: str) -> str:
 _Gs = Annotated[str, AfterValidator(_bucket)]
 _Experiments = tuple[Annotated[str, AfterValidator(_experiment)], ...]
 _Email = r"^([a-z]([a-z0-9-]{4,28}[a-z0-9])@[a-z0-9.-]+\.iam|[0-9]+-compute@developer)\.gserviceaccount\.com$"
-JOB_NAME = "^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 
 class DataflowSettings(Frozen):
@@ -163,26 +162,27 @@ class DataflowSettings(Frozen):
             raise FieldError(f"a subnetwork of the region {self.region}", "subnetwork")
         return self
 
-    def beam_args(self) -> list[str]:
+    def beam_args(self, job_name: str) -> list[str]:
         """Beam's arguments for a batch job."""
         return [
-            *self._common(),
+            *self._common(job_name),
             f"--experiments=shuffle_mode={'service' if self.shuffle == 'service' else 'appliance'}",
             *(f"--dataflow_service_option={option}" for option in self.service_options),
         ]
 
-    def streaming_args(self) -> list[str]:
+    def streaming_args(self, job_name: str) -> list[str]:
         """Beam's arguments for a streaming job."""
         mode = ["streaming_mode_at_least_once"] if self.streaming_mode == "at_least_once" else []
         return [
-            *self._common(),
+            *self._common(job_name),
             "--streaming",
             "--enable_streaming_engine",
             *(f"--dataflow_service_option={option}" for option in (*mode, *self.service_options)),
         ]
 
-    def _common(self) -> list[str]:
+    def _common(self, job_name: str) -> list[str]:
         given = {
+            "job_name": job_name,
             "project": self.project,
             "region": self.region,
             "temp_location": self.temp_location,

@@ -55,6 +55,16 @@ class StreamOnDataflow(beam.PTransform):
         return done | "All" >> beam.Flatten()
 
 
+def freeze(place: Place, name: str) -> None:
+    """Keeps the registers where they are, whatever a job of this name says from now on; before it is drained.
+
+    Raises:
+      StoreUnavailable: The store is away.
+    """
+    with place.open() as store:
+        store.mark(may_advance(name), "")
+
+
 def submit(
     declaration: Declaration,
     sources: Sequence[EventSource],

@@ -58,7 +58,7 @@ def run(
         for first in range(0, len(sent), 40):
             stream = stream.add_elements(sent[first : first + 40]).advance_processing_time(0.4)
         with beam.Pipeline(runner=BundleBasedDirectRunner(), options=StandardOptions(streaming=True)) as pipeline:
-            read = pipeline | stream.advance_watermark_to_infinity() | beam.Map(PubsubMessage._from_proto_str)
+            read = pipeline | stream.advance_processing_time(10).advance_watermark_to_infinity() | beam.Map(PubsubMessage._from_proto_str)
             ticks = pipeline | "Ticks" >> beam.Create([])
             merging = MergeMessages(job, "rides-job", source, declaration, place, str(dead_letters), 4, 50)
             _ = (read, ticks) | merging
