@@ -1,9 +1,10 @@
-"""A directory of output that appears complete or not at all, whatever ends the job that writes it."""
+"""Output that appears complete or not at all, whatever ends the job that writes it: a directory, or objects."""
 
 import contextlib
 import errno
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,45 @@ def whole_directory(output: Path, job: str, option: str) -> Iterator[tuple[Path,
         lock.release()
         _held.discard(scratch)
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+DONE = "_SUCCESS"
+"""The object beside others that says that there will be no more: a bucket has no directories to rename."""
+
+
+@contextlib.contextmanager
+def whole_prefix(output: str, scratch: str, option: str) -> Iterator[tuple[str, str]]:
+    """Two places in buckets: one to work in, which is removed, and the output, which is complete once it has `DONE`.
+
+    Args:
+      output: gs:// path below which nothing may be.
+      scratch: gs:// path below which a place to work in is made.
+      option: What names the output, for the errors.
+
+    Raises:
+      OutputError: There is something already, or it cannot be written.
+    """
+    from apache_beam.io.filesystem import BeamIOError
+    from apache_beam.io.filesystems import FileSystems
+
+    output, place = output.rstrip("/"), FileSystems.join(scratch, uuid.uuid4().hex)
+    try:
+        if FileSystems.match([f"{output}/**"], limits=[1])[0].metadata_list:
+            raise OutputError(f"{output}: there is something already. Remove it, or name another {option}.")
+        try:
+            yield place, output
+        finally:
+            FileSystems.delete(_objects_below(place))
+        with FileSystems.create(FileSystems.join(output, DONE)):
+            pass
+    except BeamIOError as error:
+        raise OutputError(f"{output}: {error}. Check that the bucket is there and may be written.") from None
+
+
+def _objects_below(place: str) -> list[str]:
+    from apache_beam.io.filesystems import FileSystems
+
+    return [each.path for each in FileSystems.match([f"{place}/**"])[0].metadata_list]
 
 
 def clear(output: Path) -> None:

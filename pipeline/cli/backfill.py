@@ -11,8 +11,26 @@ from rich.console import Console
 
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.interrupt import interrupt_ends
-from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Events, Features, Set, by_source, load
+from pipeline.cli.options import (
+    DEFAULT_DATAFLOW,
+    DEFAULT_FEATURES,
+    AsJson,
+    Dataflow,
+    DataflowSet,
+    Debug,
+    Events,
+    Features,
+    JobName,
+    Runner,
+    Set,
+    Where,
+    by_source,
+    dataflow_only,
+    job_name_of,
+    load,
+)
 from pipeline.cli.quiet import noise_to
+from pipeline.dataflow.settings import load_settings
 from pipeline.whole_directory import clear
 
 if TYPE_CHECKING:
@@ -20,42 +38,52 @@ if TYPE_CHECKING:
 
 
 def backfill_command(
-    output: Annotated[Path, typer.Option(help="Where the Parquet files are written; must not exist.", metavar="DIR")],
+    output: Annotated[str, typer.Option(help="Where the Parquet files are written; must not exist.", metavar="DIR")],
     features: Features = DEFAULT_FEATURES,
     overrides: Set = [],  # noqa: B006 (typer reads it)
     events: Events = [],  # noqa: B006
     requests: Annotated[
         str, typer.Option(help="Who asks, and when: file, directory or glob; else the events.", metavar="PATH")
     ] = "",
+    runner: Runner = Where.local,
+    dataflow: Dataflow = DEFAULT_DATAFLOW,
+    dataflow_set: DataflowSet = [],  # noqa: B006
+    job_name: JobName = "",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Computes the live features of recorded requests from recorded events."""
+    """Computes the live features of recorded requests from recorded events, in this process or on Dataflow."""
+    if runner is Where.local:
+        dataflow_only(dataflow_set=dataflow_set, job_name=job_name)
     started = time.monotonic()
-    failures = Failures(debug, as_json, output)
+    failures = Failures(debug, as_json, Path(output))
     with ending(failures):
         declaration = load(features, overrides)
         places = by_source(declaration, events, "--events")
+        arguments = ["--runner=FnApiRunner"]
+        if runner is Where.dataflow:
+            name = job_name_of(declaration, job_name, "backfill")
+            arguments = load_settings(dataflow, dataflow_set).beam_args(name)
         from pipeline.jobs.backfill import backfill
 
         with noise_to(Path("/dev/null")) as files:
             out, err = (Console(file=file) for file in files)
 
             def interrupted() -> int:
-                clear(output)
+                clear(Path(output))
                 return failures.show(KeyboardInterrupt(), out, err, None)
 
             with ending(failures, out, err), interrupt_ends(interrupted):
-                account = backfill(declaration, places, requests or None, output)
+                account = backfill(declaration, places, requests or None, output, beam_args=arguments)
     seconds = time.monotonic() - started
     if as_json:
-        said = dataclasses.asdict(account) | {"counted": account.counted, "seconds": seconds, "output": str(output)}
+        said = dataclasses.asdict(account) | {"counted": account.counted, "seconds": seconds, "output": output}
         typer.echo(json.dumps(said))
         return
     _print(account, len(declaration.live_features), output, seconds)
 
 
-def _print(account: "Account", features: int, output: Path, seconds: float) -> None:
+def _print(account: "Account", features: int, output: str, seconds: float) -> None:
     for source, read in account.events.items():
         typer.echo(f"{source}: {read:,} events read, {account.counted[source]:,} counted")
     for rejection in account.rejections:

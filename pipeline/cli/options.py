@@ -48,7 +48,7 @@ Dataflow = Annotated[Path, typer.Option(help="Settings of jobs on Dataflow.", me
 DataflowSet = Annotated[
     list[str], typer.Option("--dataflow-set", help="Overrides a setting: max_workers=20.", metavar="FIELD=VALUE")
 ]
-JobName = Annotated[str, typer.Option(help="The job's name on Dataflow; DATASET-stream if left out.", metavar="NAME")]
+JobName = Annotated[str, typer.Option(help="The job's name on Dataflow; DATASET-COMMAND if left out.", metavar="NAME")]
 
 DEFAULT_DATAFLOW = Path("dataflow.yaml")
 DEFAULT_STORE = f"sqlite://{DEFAULT_OUTPUT}/online.db"

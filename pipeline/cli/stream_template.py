@@ -1,14 +1,14 @@
 """The streaming job as a Flex Template of Dataflow. Its parameters are options of `twinbeam stream`, by their names.
 
-In the launcher, `python -m pipeline.cli.stream_template` is started with these parameters and Beam's arguments, which
-come from the spec. `python -m pipeline.cli.stream_template --metadata` writes deploy/dataflow/metadata.json.
+In the launcher, deploy/dataflow/launch.py is started with these parameters and Beam's arguments, which come from the
+spec. `python -m pipeline.cli.stream_template` writes deploy/dataflow/metadata.json.
 """
 
 import argparse
 import dataclasses
 import inspect
 import json
-import sys
+import shlex
 import typing
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.cli import live
 from pipeline.cli.options import load
-from pipeline.dataflow.settings import DataflowSettings
+from pipeline.dataflow.settings import SETUP_FILE, DataflowSettings
 
 METADATA_FILE = Path(__file__).parents[2] / "deploy" / "dataflow" / "metadata.json"
 _OPTIONS = ("features", "overrides", "sources", "store", "dead_letters", "batch_events", "shards")
@@ -142,15 +142,15 @@ def launch(arguments: Sequence[str]) -> None:
     from pipeline.jobs.stream_on_dataflow import submit
     from pipeline.live.place import Place
 
-    declaration = load(Path(own.features), own.set.split())
+    declaration = load(Path(own.features), shlex.split(own.set))
     sources = sources_of(declaration, live.one_each(declaration, own.source.split(), "--source"))
     place = Place(own.store, declaration.features_fingerprint)
-    fixed = ["--runner=DataflowRunner", "--streaming", "--no_save_main_session", "--sdk_location=container"]
+    fixed = [
+        "--runner=DataflowRunner", "--streaming", "--no_save_main_session", "--sdk_location=container",
+        f"--setup_file={SETUP_FILE}",
+    ]  # fmt: skip
     submit(declaration, sources, place, own.dead_letters, int(own.shards), int(own.batch_events), [*beam_args, *fixed])
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--metadata"]:
-        METADATA_FILE.write_text(json.dumps(metadata(), indent=2) + "\n", encoding="utf-8")
-    else:
-        launch(sys.argv[1:])
+    METADATA_FILE.write_text(json.dumps(metadata(), indent=2) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Which files hold the rows: a file, a directory, a glob, or a pattern of spans and versions."""
+"""Which files hold the rows: a file, a directory, a glob, or a pattern of spans and versions; here or in a bucket."""
 
 import dataclasses
 import datetime
@@ -6,6 +6,7 @@ import glob
 import importlib.util
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from modules.spec import InputError
 
@@ -21,6 +22,66 @@ class InputFile:
     path: str
     format: str
     """csv, parquet or jsonl."""
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is that of an object in a bucket (gs://), which all workers reach."""
+    return "://" in path
+
+
+def readable(path: str) -> str | BinaryIO:
+    """What Arrow reads a file from: its path here, or an open stream of an object."""
+    return open_file(path) if is_remote(path) else path
+
+
+def open_file(path: str) -> BinaryIO:
+    """Opens a file or an object to read its bytes as they are."""
+    if not is_remote(path):
+        return Path(path).open("rb")
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    stream: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return stream
+
+
+def size(path: str) -> int:
+    """Bytes of a file or an object."""
+    if not is_remote(path):
+        return Path(path).stat().st_size
+    return _objects(path)[path]
+
+
+def _objects(pattern: str) -> dict[str, int]:
+    """The objects that match a pattern, in which `**` also stands for slashes, and their sizes."""
+    from apache_beam.io.filesystem import BeamIOError
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        [found] = FileSystems.match([pattern])
+    except (BeamIOError, ValueError) as error:
+        raise InputError(
+            f"{pattern}: cannot be listed: {error}. Name files here or at gs://BUCKET/PATH that you may read."
+        ) from None
+    return {each.path: each.size_in_bytes for each in found.metadata_list}
+
+
+def _matching(pattern: str) -> list[str]:
+    """The files that match a pattern."""
+    if is_remote(pattern):
+        return list(_objects(pattern))
+    return [path for path in glob.glob(pattern, recursive=True) if Path(path).is_file()]
+
+
+def _is_file(path: str) -> bool:
+    return path in _objects(path) if is_remote(path) else Path(path).is_file()
+
+
+def _in_directory(path: str) -> list[str] | None:
+    """The files below a directory; None if there is no such directory."""
+    if is_remote(path):
+        return list(_objects(f"{path.rstrip('/')}/**")) or None
+    return _matching(f"{glob.escape(path)}/**") if Path(path).is_dir() else None
 
 
 def find_files(data: str, spans: int = 1) -> list[InputFile]:
@@ -41,15 +102,14 @@ def find_files(data: str, spans: int = 1) -> list[InputFile]:
         data = _in_package(data.removeprefix("package:"))
     if any("{" + field + "}" in data for field in _FIELDS):
         paths = _latest(data, spans)
-    elif Path(data).is_file():
+    elif _is_file(data):
         paths = [data]
-    elif Path(data).is_dir():
-        inside = (path for path in glob.glob(f"{glob.escape(data)}/**", recursive=True) if Path(path).is_file())
+    elif (inside := _in_directory(data)) is not None:
         paths = [path for path in inside if Path(path).suffix in SUFFIXES]
         if not paths:
             raise InputError(f"{data}: the directory holds no file ending in {', '.join(SUFFIXES)}.")
     elif glob.has_magic(data):
-        paths = [path for path in glob.glob(data, recursive=True) if Path(path).is_file()]
+        paths = _matching(data)
         if not paths:
             raise InputError(
                 f"{data}: no file matches. Check the pattern, and quote it so that the shell leaves it alone."
@@ -59,7 +119,7 @@ def find_files(data: str, spans: int = 1) -> list[InputFile]:
     for path in paths:
         if Path(path).suffix not in SUFFIXES:
             raise InputError(f"{path}: the name does not say the format; accepted: {', '.join(SUFFIXES)}.")
-        if Path(path).stat().st_size == 0:
+        if size(path) == 0:
             raise InputError(f"{path}: the file is empty. Remove it, or name other data with --data PATH.")
     return [InputFile(path, SUFFIXES[Path(path).suffix]) for path in sorted(set(paths))]
 
@@ -87,8 +147,8 @@ def _latest(pattern: str, spans: int) -> list[str]:
         regex = regex.replace(re.escape("{" + field + "}"), f"(?P<{field}>{_FIELDS[field]})")
         wild = wild.replace("{" + field + "}", "*")
     found: dict[int, dict[int, list[str]]] = {}
-    for path in glob.glob(wild):
-        if (match := re.fullmatch(regex, path)) and Path(path).is_file():
+    for path in _matching(wild):
+        if match := re.fullmatch(regex, path):
             values = {name: int(value) for name, value in match.groupdict().items()}
             try:
                 span = values["SPAN"] if "SPAN" in values else _day(values)

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +11,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from modules.spec import InputError
-from pipeline.ingest.files import InputFile
+from pipeline.ingest.files import InputFile, open_file, readable
 from pipeline.ingest.problems import Problem
 
 _BLOCK_BYTES = 8 << 20
@@ -106,7 +105,7 @@ def _csv(
     skipped: list[int],
     unsplit: list[tuple[int, str]] | None,
 ) -> Iterator[pa.RecordBatch]:
-    with open(path, encoding="utf-8-sig", errors="replace", newline="") as text:
+    with io.TextIOWrapper(open_file(path), encoding="utf-8-sig", errors="replace", newline="") as text:
         header = next(filter(None, csv.reader(text)), [])
         only_header = not text.read(1)
     _check_columns(path, header, declared, wanted)
@@ -123,7 +122,7 @@ def _csv(
         return "skip"
 
     batches = pyarrow.csv.open_csv(
-        path,
+        readable(path),
         read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK_BYTES),
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=invalid),
         convert_options=pyarrow.csv.ConvertOptions(
@@ -138,7 +137,7 @@ def _csv(
 
 
 def _parquet(path: str, declared: list[str] | None, wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(readable(path)) as file:
         _check_columns(path, file.schema_arrow.names, declared, wanted)
         for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
             yield batch.select(wanted)
@@ -147,7 +146,7 @@ def _parquet(path: str, declared: list[str] | None, wanted: list[str], *_: objec
 def _json_lines(path: str, declared: list[str] | None, wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
     """A key that a row leaves out is null; a column that no row of the file has is missing."""
     seen: dict[str, None] = {}
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         while lines := file.readlines(_BLOCK_BYTES):
             table = _json_table(b"".join(lines))
             seen |= dict.fromkeys(table.column_names)

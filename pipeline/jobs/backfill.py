@@ -1,17 +1,20 @@
 """The backfill job: live features of recorded requests from recorded events, all there or not there at all."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 
 from modules.spec import Declaration, InputError
-from pipeline.ingest.files import InputFile, find_files
+from pipeline.ingest.files import InputFile, find_files, is_remote, size
 from pipeline.live.account import Account
 from pipeline.live.backfill import Backfill
 from pipeline.live.history import event_files
-from pipeline.whole_directory import whole_directory
+from pipeline.whole_directory import whole_directory, whole_prefix
 
 _SHARD_BYTES = 16 << 20
 _MOST_SHARDS = 256
@@ -22,7 +25,7 @@ def backfill(
     declaration: Declaration,
     events: Mapping[str, Sequence[str]],
     requests: str | None,
-    output: Path,
+    output: Path | str,
     shards: int | None = None,
     beam_args: Sequence[str] = _LOCAL,
 ) -> Account:
@@ -33,7 +36,7 @@ def backfill(
       events: Where each source's events are: files, directories, globs. A source that is left out has those of its
         `batch`, or the dataset's `data`.
       requests: Where the requests are; None: the events of the sources that have the dataset's columns.
-      output: The directory, which must not exist; its parent is made.
+      output: The directory, which must not exist; its parent is made. At gs:// it is complete once it has _SUCCESS.
       shards: Into how many parts keys are split; None: as the size of the files says.
       beam_args: The options of the runner.
 
@@ -45,23 +48,59 @@ def backfill(
     """
     found = event_files(declaration, events)
     asking = find_files(requests) if requests is not None else _dataset_events(declaration, found)
+    options = PipelineOptions(list(beam_args))
+    if options.view_as(StandardOptions).runner == "DataflowRunner":
+        workers_reach([*(file.path for _, file in found), *(file.path for file in asking), str(output)])
     split = shards or shards_for([*(file for _, file in found), *asking])
-    with whole_directory(output, "backfill", "--output PATH") as (scratch, parts):
-        report = scratch / "account.json"
-        with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:
-            _ = (
-                pipeline
-                | "Backfill" >> Backfill(declaration, found, asking, str(scratch / "pieces"), str(parts), split)
-                | "Report" >> beam.Map(lambda account: report.write_text(account.to_json()))
-            )
-        account = Account.from_json(report.read_text())
+    with _whole(str(output), options) as (scratch, parts):
+        report = FileSystems.join(scratch, "account.json")
+        backfilling = Backfill(declaration, found, asking, FileSystems.join(scratch, "pieces"), parts, split)
+        with beam.Pipeline(options=options) as pipeline:
+            _ = pipeline | "Backfill" >> backfilling | "Report" >> beam.Map(_write, report)
+        account = _read(report)
         check(account)
     return account
 
 
+def workers_reach(places: Sequence[str]) -> None:
+    """Refuses files and directories of this machine, which workers of Dataflow do not reach.
+
+    Raises:
+      InputError: There is one.
+    """
+    for place in places:
+        if not place.startswith("gs://"):
+            raise InputError(f"{place}: workers of Dataflow do not reach it. Copy it to a bucket, and name gs://.")
+
+
+@contextlib.contextmanager
+def _whole(output: str, options: PipelineOptions) -> Iterator[tuple[str, str]]:
+    """Where the job works, and where its parts go."""
+    if is_remote(output):
+        temporary = options.view_as(GoogleCloudOptions).temp_location or output.rstrip("/").rpartition("/")[0]
+        with whole_prefix(output, FileSystems.join(temporary, "backfill"), "--output PATH") as places:
+            yield places
+    else:
+        with whole_directory(Path(output), "backfill", "--output PATH") as (scratch, parts):
+            yield str(scratch), str(parts)
+
+
+def _write(account: Account, path: str) -> None:
+    with FileSystems.create(path) as file:
+        file.write(account.to_json().encode())
+
+
+def _read(path: str) -> Account:
+    try:
+        with FileSystems.open(path) as file:
+            return Account.from_json(file.read().decode())
+    except BeamIOError:
+        raise InputError(f"{path}: the job ended without a report. Look at the job for why.") from None
+
+
 def shards_for(files: Sequence[InputFile]) -> int:
     """Into how many parts keys are split, as the size of the files says."""
-    return min(_MOST_SHARDS, 1 + sum(Path(file.path).stat().st_size for file in files) // _SHARD_BYTES)
+    return min(_MOST_SHARDS, 1 + sum(size(file.path) for file in files) // _SHARD_BYTES)
 
 
 def check(account: Account) -> None:

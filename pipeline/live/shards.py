@@ -36,8 +36,7 @@ from pipeline.stores.store import Register
 Shard = tuple[str, int, int]
 """A source, an entity's number among the source's, and a shard of its keys."""
 _WAIT_S = 1
-"""Seconds for which a shard gathers batches, unless there are many before."""
-_MANY = 64
+"""Seconds for which a shard gathers batches."""
 ADVANCE_EVERY_S = 5
 """Seconds between two looks at the runner's watermark."""
 
@@ -67,11 +66,9 @@ class MergeMessages(beam.PTransform):
         sharding = ShardMessages(self.source, self.declaration, self.shards, self.batch_events)
         gathering = beam.WindowInto(
             window.GlobalWindows(),
-            trigger=trigger.Repeatedly(
-                trigger.AfterAny(trigger.AfterCount(_MANY), trigger.AfterProcessingTime(_WAIT_S))
-            ),
+            trigger=trigger.Repeatedly(trigger.AfterProcessingTime(_WAIT_S)),
             accumulation_mode=trigger.AccumulationMode.DISCARDING,
-            timestamp_combiner=window.TimestampCombiner.OUTPUT_AT_EARLIEST,  # holds the watermark until it is merged
+            timestamp_combiner=window.TimestampCombiner.OUTPUT_AT_EOW,  # holds the watermark until it is merged
         )
         merging = MergeShard(self.job, self.declaration, self.place, self.dead_letters, self.batch_events)
         merged = (

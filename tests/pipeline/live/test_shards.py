@@ -20,8 +20,9 @@ from modules.spec import Declaration
 from pipeline.dead_letters import LetterDirectory
 from pipeline.jobs.stream import sources_of
 from pipeline.live.place import Place
-from pipeline.live.shards import ADVANCE_EVERY_S, MergeMessages, ShardMessages, may_advance
+from pipeline.live.shards import ADVANCE_EVERY_S, AdvanceRegister, MergeMessages, ShardMessages, may_advance
 from pipeline.sources.pubsub import PubSub
+from pipeline.sources.source import EventSource
 from pipeline.stores.store import Register
 from tests.pipeline.live.conftest import declaration, here, wanted
 from tests.pipeline.live.rides import BEGIN, BROKEN, SECOND, Event, Rows, merged, payments, rides, spoilt
@@ -48,20 +49,29 @@ def messages(events: Sequence[Event]) -> list[tuple[bytes, int]]:
 def run(
     declaration: Declaration, place: Place, dead_letters: Path, given: Mapping[str, list[tuple[bytes, int]]], job: str
 ) -> None:
-    """Runs the job over messages, in pieces of 40; those of a piece have one bundle, and some of them one pane."""
+    """Runs the job over messages in pieces of 40, with a tick at the time of the last."""
     with place.open() as store:
         store.mark(may_advance("rides-job"), "this one")
     for source in sources_of(declaration, STREAMS):
-        assert isinstance(source, PubSub)
         sent = [window.TimestampedValue(text, at / 1e6) for text, at in given[source.name]]
         stream = TestStream().advance_watermark_to(0)
         for first in range(0, len(sent), 40):
             stream = stream.add_elements(sent[first : first + 40]).advance_processing_time(0.4)
-        with beam.Pipeline(runner=BundleBasedDirectRunner(), options=StandardOptions(streaming=True)) as pipeline:
-            read = pipeline | stream.advance_processing_time(10).advance_watermark_to_infinity() | beam.Map(PubsubMessage._from_proto_str)
-            ticks = pipeline | "Ticks" >> beam.Create([])
-            merging = MergeMessages(job, "rides-job", source, declaration, place, str(dead_letters), 4, 50)
-            _ = (read, ticks) | merging
+        last = max(at for _, at in given[source.name])
+        stream = stream.advance_processing_time(10).advance_watermark_to_infinity()
+        merge(source, declaration, place, dead_letters, stream, last, job)
+
+
+def merge(
+    source: EventSource, declaration: Declaration, place: Place, dead_letters: Path, stream: TestStream, tick: int,
+    job: str,
+) -> None:  # fmt: skip
+    """Runs the job of one source over a stream of messages, with one tick."""
+    assert isinstance(source, PubSub)
+    with beam.Pipeline(runner=BundleBasedDirectRunner(), options=StandardOptions([], streaming=True)) as pipeline:
+        read = pipeline | stream | beam.Map(PubsubMessage._from_proto_str)
+        ticks = pipeline | beam.Create([tick]) | beam.Map(lambda at: window.TimestampedValue(at, at / 1e6))
+        _ = (read, ticks) | MergeMessages(job, "rides-job", source, declaration, place, str(dead_letters), 4, 50)
 
 
 def registers(place: Place) -> dict[str, Register]:
@@ -72,7 +82,7 @@ def registers(place: Place) -> dict[str, Register]:
 def test_the_rows_are_those_of_the_events_and_registers_follow_the_watermark(
     tmp_path: Path, declaration: Declaration, here: Place, wanted: Place
 ) -> None:
-    events = {"rides": rides(300), "payments": payments(rides(300))}
+    events = {"rides": rides(120), "payments": payments(rides(120))}
     bad = list(spoilt().values())
     given = {name: messages([*some, *(bad if name == "rides" else [])]) for name, some in events.items()}
     given["rides"].append((message(BROKEN, BEGIN), BEGIN))
@@ -95,6 +105,31 @@ def test_a_job_that_may_not_advance_merges_and_leaves_the_registers(
     merged(declaration, events, wanted)
     assert Rows.of(declaration, here, events) == Rows.of(declaration, wanted, events)
     assert registers(here) == {}
+
+
+def test_a_register_does_not_pass_what_waits_to_be_merged(
+    tmp_path: Path, declaration: Declaration, here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_when_advanced = []
+
+    def look(self: AdvanceRegister, element: object) -> list[None]:
+        with here.open() as store:
+            rows_when_advanced.append(store.size()[0])
+        return []
+
+    monkeypatch.setattr(AdvanceRegister, "process", look)
+    [(text, at), *_] = messages(rides(1))
+    source, _ = sources_of(declaration, STREAMS)
+    stream = (
+        TestStream()
+        .advance_watermark_to(0)
+        .add_elements([window.TimestampedValue(text, at / 1e6)])
+        .advance_watermark_to(at / 1e6 + 100)  # the runner's source is far beyond
+        .advance_processing_time(10)  # and only now the message is merged
+        .advance_watermark_to_infinity()
+    )
+    merge(source, declaration, here, tmp_path / "dead", stream, at, "this one")
+    assert rows_when_advanced == [2]  # one of each entity
 
 
 @pytest.mark.parametrize("at_once", [7, 1000])
