@@ -1,9 +1,9 @@
 """What an event costs the streaming job's own steps on Dataflow, in CPU time of a worker; see docs/capacity.md.
 
-Run `uv run python -m benchmarks.shards`. The steps are called one after the other in this process, as a worker would: messages
-of Pub/Sub in bundles, split into shards, coded and decoded as between workers, and a second's worth of each shard merged
-into Redis. 12 features over two keys that follow Zipf's law (1.1), as in `benchmarks.stream`. What Dataflow itself
-costs, its reading and grouping, is not in it, nor is Redis.
+Run `uv run python -m benchmarks.shards`. The steps are called one after the other in this process, as a worker would:
+messages of Pub/Sub in bundles, split into shards, coded and decoded as between workers, and a second's worth of each
+shard merged into Redis. 12 features over two keys that follow Zipf's law (1.1), as in `benchmarks.stream`. What
+Dataflow itself costs, its reading and grouping, is not in it, nor is Redis.
 """
 
 import argparse

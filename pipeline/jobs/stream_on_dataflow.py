@@ -8,6 +8,7 @@ import apache_beam as beam
 from apache_beam.io.gcp.pubsub import ReadFromPubSub
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
+from google.api_core.exceptions import GoogleAPICallError
 
 from modules.spec import Declaration, InputError
 from pipeline.jobs.stream import no_bootstrap_underway
@@ -112,8 +113,10 @@ def submit(
         store.mark(mark, job)
         try:
             result = pipeline.run()
-        except BaseException:
+        except BaseException as error:
             store.mark(mark, before)
+            if isinstance(error, GoogleAPICallError):
+                raise InputError(f"Dataflow refuses the job {cloud.job_name}: {error.message}") from None
             raise
     return result.job_id() if result.has_job else None
 

@@ -68,7 +68,7 @@ class MergeMessages(beam.PTransform):
             window.GlobalWindows(),
             trigger=trigger.Repeatedly(trigger.AfterProcessingTime(_WAIT_S)),
             accumulation_mode=trigger.AccumulationMode.DISCARDING,
-            timestamp_combiner=window.TimestampCombiner.OUTPUT_AT_EOW,  # holds the watermark until it is merged
+            timestamp_combiner=window.TimestampCombiner.OUTPUT_AT_EARLIEST,  # holds the watermark until it is merged
         )
         merging = MergeShard(self.job, self.declaration, self.place, self.dead_letters, self.batch_events)
         merged = (

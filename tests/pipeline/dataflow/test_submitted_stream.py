@@ -88,10 +88,11 @@ def test_the_pipeline_reads_the_subscriptions_and_groups_by_shard(submitted: Jso
         for name in ("rides", "payments")
     }
     for name in ("rides", "payments"):
-        [grouped] = steps[f"Stream/Merge {name}/Shards"].outputs.values()
+        [grouped] = steps[f"Stream/Merge {name}/Shards"].inputs.values()
         windowing = components.windowing_strategies[components.pcollections[grouped].windowing_strategy_id]
         assert windowing.output_time == beam_runner_api_pb2.OutputTime.EARLIEST_IN_PANE
-        assert windowing.trigger.repeat.subtrigger.HasField("after_processing_time")
+        [delay] = windowing.trigger.repeat.subtrigger.after_processing_time.timestamp_transforms
+        assert delay.delay.delay_millis == 1000
         assert components.pcollections[grouped].is_bounded == beam_runner_api_pb2.IsBounded.UNBOUNDED
 
 
@@ -132,8 +133,11 @@ def test_the_job_may_move_registers_until_it_is_drained(
     assert mark() == begun  # the new one goes on, and the old one too if Dataflow finds them incompatible
 
     here.dataflow.refuses = "there is a job of this name"
-    with pytest.raises(Exception, match="there is a job of this name"):
-        stream(settings_file, place, features, *more, "--debug")
+    code, said = stream(settings_file, place, features, *more)
+    assert (code, said.splitlines()[-1]) == (
+        4,
+        "error: Dataflow refuses the job rides-stream: there is a job of this name",
+    )
     here.dataflow.refuses = ""
     assert mark() == begun
 
