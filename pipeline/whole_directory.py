@@ -70,11 +70,11 @@ DONE = "_SUCCESS"
 
 @contextlib.contextmanager
 def whole_prefix(output: str, scratch: str, option: str) -> Iterator[tuple[str, str]]:
-    """Two places in buckets: one to work in, which is removed, and the output, which is complete once it has `DONE`.
+    """Two places in buckets: one to work in, which is left there, and the output, which is complete once it has `DONE`.
 
     Args:
       output: gs:// path below which nothing may be.
-      scratch: gs:// path below which a place to work in is made.
+      scratch: gs:// path below which a new place to work in is named.
       option: What names the output, for the errors.
 
     Raises:
@@ -83,24 +83,15 @@ def whole_prefix(output: str, scratch: str, option: str) -> Iterator[tuple[str, 
     from apache_beam.io.filesystem import BeamIOError
     from apache_beam.io.filesystems import FileSystems
 
-    output, place = output.rstrip("/"), FileSystems.join(scratch, uuid.uuid4().hex)
+    output = output.rstrip("/")
     try:
         if FileSystems.match([f"{output}/**"], limits=[1])[0].metadata_list:
             raise OutputError(f"{output}: there is something already. Remove it, or name another {option}.")
-        try:
-            yield place, output
-        finally:
-            FileSystems.delete(_objects_below(place))
+        yield FileSystems.join(scratch, uuid.uuid4().hex), output
         with FileSystems.create(FileSystems.join(output, DONE)):
             pass
     except BeamIOError as error:
         raise OutputError(f"{output}: {error}. Check that the bucket is there and may be written.") from None
-
-
-def _objects_below(place: str) -> list[str]:
-    from apache_beam.io.filesystems import FileSystems
-
-    return [each.path for each in FileSystems.match([f"{place}/**"])[0].metadata_list]
 
 
 def clear(output: Path) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 
@@ -91,11 +90,10 @@ def _write(account: Account, path: str) -> None:
 
 
 def _read(path: str) -> Account:
-    try:
-        with FileSystems.open(path) as file:
-            return Account.from_json(file.read().decode())
-    except BeamIOError:
-        raise InputError(f"{path}: the job ended without a report. Look at the job for why.") from None
+    if not FileSystems.exists(path):
+        raise InputError(f"{path}: the job ended without a report. Look at the job for why.")
+    with FileSystems.open(path) as file:
+        return Account.from_json(file.read().decode())
 
 
 def shards_for(files: Sequence[InputFile]) -> int:

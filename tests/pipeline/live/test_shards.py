@@ -124,7 +124,7 @@ def test_a_register_does_not_pass_what_waits_to_be_merged(
         TestStream()
         .advance_watermark_to(0)
         .add_elements([window.TimestampedValue(text, at / 1e6)])
-        .advance_watermark_to(at / 1e6 + 100)  # the runner's source is far beyond
+        .advance_watermark_to(at // SECOND + 100)  # the runner's source is far beyond
         .advance_processing_time(10)  # and only now the message is merged
         .advance_watermark_to_infinity()
     )
