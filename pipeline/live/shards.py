@@ -110,7 +110,7 @@ class ShardMessages(beam.DoFn):
 
     def process(
         self, message: PubsubMessage, timestamp: Any = beam.DoFn.TimestampParam
-    ) -> Iterator[tuple[Shard, EventBatch]]:
+    ) -> Iterator[window.TimestampedValue]:
         self._payloads.append(message.data)
         self._ingest.append(timestamp.micros if message.publish_time is None else published(message))
         if len(self._payloads) == self._at_once:
