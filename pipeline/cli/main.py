@@ -18,8 +18,8 @@ from rich.console import Console
 
 from pipeline.cli import live, model_server
 from pipeline.cli.backfill import backfill_command
-from pipeline.cli.explain import explain_command
 from pipeline.cli.dataflow import dataflow_app
+from pipeline.cli.explain import explain_command
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.features import features_app
 from pipeline.cli.gate import gate_command
