@@ -12,18 +12,27 @@ from rich.console import Console
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import (
+    DEFAULT_DATAFLOW,
     DEFAULT_FEATURES,
     DEFAULT_OUTPUT,
+    Dataflow,
+    DataflowSet,
     Debug,
     Events,
     Features,
+    JobName,
     Output,
+    Runner,
     Set,
     Store,
+    Where,
     by_source,
+    dataflow_only,
+    job_name_of,
     load,
 )
 from pipeline.cli.quiet import noise_to
+from pipeline.dataflow.settings import load_settings
 from pipeline.serving import versions
 from pipeline.whole_directory import clear
 from pipeline.workspace import Workspace
@@ -37,7 +46,7 @@ def predict_command(
         str | None, typer.Option(help="Rows to score: file, directory or glob.", metavar="PATH", show_default=False)
     ] = None,
     to: Annotated[
-        Path | None, typer.Option(help="Where their scores are written, as Parquet; must not exist.", metavar="DIR")
+        str | None, typer.Option(help="Where their scores are written, as Parquet; must not exist.", metavar="DIR")
     ] = None,
     events: Events = [],  # noqa: B006 (typer reads it)
     store: Store = "",
@@ -47,10 +56,14 @@ def predict_command(
     features: Features = DEFAULT_FEATURES,
     overrides: Set = [],  # noqa: B006
     output: Output = DEFAULT_OUTPUT,
+    runner: Runner = Where.local,
+    dataflow: Dataflow = DEFAULT_DATAFLOW,
+    dataflow_set: DataflowSet = [],  # noqa: B006
+    job_name: JobName = "",
     version: Annotated[int, typer.Option(help="The version to ask; 0: the newest.")] = 0,
     debug: Debug = False,
 ) -> None:
-    """Asks the pushed model, in this process; prints one JSON object.
+    """Asks the pushed model, in this process or on Dataflow; prints one JSON object.
 
     Live features of rows in files are computed from recorded events (--events; else the declared history), or read from
     an online store (--store).
@@ -63,17 +76,25 @@ def predict_command(
         raise typer.BadParameter("name the directory to write.", param_hint="--to")
     if events and store:
         raise typer.BadParameter("give one of them, or none.", param_hint="--events, --store")
-    failures = Failures(debug, as_json=True, output=to or output)
+    if runner is Where.local:
+        dataflow_only(dataflow_set=dataflow_set, job_name=job_name)
+    elif requests is None:
+        raise typer.BadParameter("these go with --requests.", param_hint="--runner")
+    failures = Failures(debug, as_json=True, output=Path(to) if to else output)
     with ending(failures):
         declaration = load(features, overrides)
         base = Workspace(output).serving(declaration.dataset)
         model = versions.one(base, version) if version else versions.newest(base)
+        arguments = ["--runner=FnApiRunner"]
+        if runner is Where.dataflow:
+            name = job_name_of(declaration, job_name, "predict")
+            arguments = load_settings(dataflow, dataflow_set).beam_args(name)
         with noise_to(Path("/dev/null")) as files:
             out, err = (Console(file=file) for file in files)
 
             def interrupted() -> int:
                 if to is not None:
-                    clear(to)
+                    clear(Path(to))
                 return failures.show(KeyboardInterrupt(), out, err, None)
 
             with ending(failures, out, err), interrupt_ends(interrupted):
@@ -89,6 +110,8 @@ def predict_command(
                     places: Mapping[str, Sequence[str]] = dict.fromkeys(events, ())
                     if declaration.live:  # else who predicts says that there are none
                         places = by_source(declaration, events, "--events")
-                    predicted = predict(declaration, model, requests, to, places, store or None, batch_size or 1024)
+                    predicted = predict(
+                        declaration, model, requests, to, places, store or None, batch_size or 1024, arguments
+                    )
                     said = dataclasses.asdict(predicted) | {"output": str(to)}
     typer.echo(json.dumps({"model": str(model)} | said))

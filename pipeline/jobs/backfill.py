@@ -1,19 +1,18 @@
 """The backfill job: live features of recorded requests from recorded events, all there or not there at all."""
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import Declaration, InputError
-from pipeline.ingest.files import InputFile, find_files, is_remote, size
+from pipeline.ingest.files import InputFile, find_files, size
+from pipeline.jobs.places import read_report, whole, workers_reach, write_text
 from pipeline.live.account import Account
 from pipeline.live.backfill import Backfill
 from pipeline.live.history import event_files
-from pipeline.whole_directory import whole_directory, whole_prefix
 
 _SHARD_BYTES = 16 << 20
 _MOST_SHARDS = 256
@@ -48,52 +47,17 @@ def backfill(
     found = event_files(declaration, events)
     asking = find_files(requests) if requests is not None else _dataset_events(declaration, found)
     options = PipelineOptions(list(beam_args))
-    if options.view_as(StandardOptions).runner == "DataflowRunner":
-        workers_reach([*(file.path for _, file in found), *(file.path for file in asking), str(output)])
+    workers_reach(options, [*(file.path for _, file in found), *(file.path for file in asking), str(output)])
     split = shards or shards_for([*(file for _, file in found), *asking])
-    with _whole(str(output), options) as (scratch, parts):
+    with whole(str(output), options, "backfill", "--output PATH") as (scratch, parts):
         report = FileSystems.join(scratch, "account.json")
         backfilling = Backfill(declaration, found, asking, FileSystems.join(scratch, "pieces"), parts, split)
         with beam.Pipeline(options=options) as pipeline:
-            _ = pipeline | "Backfill" >> backfilling | "Report" >> beam.Map(_write, report)
-        account = _read(report)
+            account = pipeline | "Backfill" >> backfilling
+            _ = account | "Text" >> beam.Map(Account.to_json) | "Report" >> beam.Map(write_text, report)
+        account = Account.from_json(read_report(report))
         check(account)
     return account
-
-
-def workers_reach(places: Sequence[str]) -> None:
-    """Refuses files and directories of this machine, which workers of Dataflow do not reach.
-
-    Raises:
-      InputError: There is one.
-    """
-    for place in places:
-        if not place.startswith("gs://"):
-            raise InputError(f"{place}: workers of Dataflow do not reach it. Copy it to a bucket, and name gs://.")
-
-
-@contextlib.contextmanager
-def _whole(output: str, options: PipelineOptions) -> Iterator[tuple[str, str]]:
-    """Where the job works, and where its parts go."""
-    if is_remote(output):
-        temporary = options.view_as(GoogleCloudOptions).temp_location or output.rstrip("/").rpartition("/")[0]
-        with whole_prefix(output, FileSystems.join(temporary, "backfill"), "--output PATH") as places:
-            yield places
-    else:
-        with whole_directory(Path(output), "backfill", "--output PATH") as (scratch, parts):
-            yield str(scratch), str(parts)
-
-
-def _write(account: Account, path: str) -> None:
-    with FileSystems.create(path) as file:
-        file.write(account.to_json().encode())
-
-
-def _read(path: str) -> Account:
-    if not FileSystems.exists(path):
-        raise InputError(f"{path}: the job ended without a report. Look at the job for why.")
-    with FileSystems.open(path) as file:
-        return Account.from_json(file.read().decode())
 
 
 def shards_for(files: Sequence[InputFile]) -> int:

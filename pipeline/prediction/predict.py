@@ -5,20 +5,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import apache_beam as beam
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import Declaration, DeclarationError, StoreUnavailable
-from pipeline.ingest.files import InputFile, find_files
+from pipeline.ingest.files import InputFile, find_files, is_remote
 from pipeline.jobs.backfill import check, shards_for
+from pipeline.jobs.places import below, read_report, whole, workers_reach, write_text
 from pipeline.live.account import Account
 from pipeline.live.answered import COMPLETE_SUFFIX, STATUS_SUFFIX
 from pipeline.live.backfill import Backfill
 from pipeline.live.history import event_files
 from pipeline.prediction.counts import Counts
-from pipeline.prediction.model import SCORE
+from pipeline.prediction.model import SCORE, put_model
 from pipeline.prediction.transform import ACCOUNT, COUNTS, KeepRequests, LookUp, Predict, ReadAnswered, ReadRequests
 from pipeline.serving.fingerprint import check_model
-from pipeline.whole_directory import whole_directory
 
 BATCH_ROWS = 1024
 _LOCAL = ("--runner=FnApiRunner",)
@@ -44,7 +45,7 @@ def predict(
     declaration: Declaration,
     model: Path,
     requests: str,
-    output: Path,
+    output: Path | str,
     events: Mapping[str, Sequence[str]] | None = None,
     store: str | None = None,
     batch_rows: int = BATCH_ROWS,
@@ -60,7 +61,7 @@ def predict(
       model: The directory of a version.
       requests: Rows with the dataset's columns, of which those with role label or ignored may be left out: a file,
         directory or glob.
-      output: The directory, which must not exist; its parent is made.
+      output: The directory, which must not exist; its parent is made. At gs:// it is complete once it has _SUCCESS.
       events: Where each source's events are, if live features are computed as of each request. A source that is left
         out has those of its `batch`, or the dataset's `data`.
       store: The URL of the online store that answers instead.
@@ -81,9 +82,11 @@ def predict(
     check_model(model, declaration)
     files = find_files(requests)
     history = event_files(declaration, events or {}) if declaration.live and store is None else []
-    with whole_directory(output, "prediction", "--to DIR") as (scratch, parts):
-        scoring = Predict(declaration, str(model), batch_rows, str(parts))
-        job = _Job(declaration, scoring, scratch, list(beam_args))
+    options = PipelineOptions(list(beam_args))
+    workers_reach(options, [*(file.path for file in files), *(file.path for _, file in history), str(output)])
+    with whole(str(output), options, "prediction", "--to DIR") as (scratch, parts):
+        served = put_model(model, FileSystems.join(scratch, "model.tar")) if is_remote(scratch) else str(model)
+        job = _Job(declaration, Predict(declaration, served, batch_rows, parts), scratch, list(beam_args))
         account, counts = job.computed(files, history) if history else job.looked_up(files, store)
     told = tuple(map(str, account.rejections))
     return Predicted(account.requests, counts.scored, counts.too_old, counts.incomplete, account.counted, told)
@@ -103,7 +106,7 @@ class _Job:
 
     declaration: Declaration
     scoring: Predict
-    scratch: Path
+    scratch: str
     beam_args: list[str]
 
     def looked_up(self, files: Sequence[InputFile], store: str | None) -> tuple[Account, Counts]:
@@ -128,17 +131,15 @@ class _Job:
 
     def computed(self, files: Sequence[InputFile], history: list[tuple[str, InputFile]]) -> tuple[Account, Counts]:
         """Scores requests with live features computed from recorded events, as of the time of each."""
-        kept, pieces, answered = (self.scratch / name for name in ("requests", "pieces", "answered"))
-        for directory in (kept, pieces, answered):
-            directory.mkdir()
+        kept, pieces, answered = (FileSystems.join(self.scratch, name) for name in ("requests", "pieces", "answered"))
         requests = self._keep(files, kept)
         shards = shards_for([*(file for _, file in history), *requests])
-        backfill = Backfill(self.declaration, history, requests, str(pieces), str(answered), shards)
+        backfill = Backfill(self.declaration, history, requests, pieces, answered, shards)
         with self._pipeline() as pipeline:
             account = pipeline | "LiveFeatures" >> backfill
             counts = (
                 account
-                | "Answered" >> beam.FlatMap(lambda _: enumerate(sorted(map(str, answered.iterdir()))))
+                | "Answered" >> beam.FlatMap(lambda _, directory: enumerate(below(directory)), answered)
                 | "Spread" >> beam.Reshuffle()
                 | "Read" >> beam.ParDo(ReadAnswered())
                 | self.scoring
@@ -146,19 +147,20 @@ class _Job:
             self._report(account, [counts])
         return self._reported()
 
-    def _keep(self, files: Sequence[InputFile], directory: Path) -> list[InputFile]:
+    def _keep(self, files: Sequence[InputFile], directory: str) -> list[InputFile]:
         """The requests as they are once they are read, for the backfill: a file with any becomes one file."""
-        report = self.scratch / "requests.json"
+        report = FileSystems.join(self.scratch, "requests.json")
         with self._pipeline() as pipeline:
             _ = (
                 pipeline
                 | "Files" >> beam.Create(list(enumerate(files)))
-                | "Keep" >> beam.ParDo(KeepRequests(self.declaration, str(directory)))
+                | "Keep" >> beam.ParDo(KeepRequests(self.declaration, directory))
                 | "Account" >> beam.CombineGlobally(Account.total)
-                | "Report" >> beam.Map(lambda account: report.write_text(account.to_json()))
+                | "Text" >> beam.Map(Account.to_json)
+                | "Report" >> beam.Map(write_text, report)
             )
-        check(Account.from_json(report.read_text()))
-        return [InputFile(str(path), "parquet") for path in sorted(directory.iterdir())]
+        check(Account.from_json(read_report(report)))
+        return [InputFile(path, "parquet") for path in below(directory)]
 
     def _pipeline(self) -> beam.Pipeline:
         return beam.Pipeline(options=PipelineOptions(self.beam_args))
@@ -166,10 +168,10 @@ class _Job:
     def _report(self, account: beam.PCollection[Account], counts: list[beam.PCollection[Counts]]) -> None:
         total = counts | "Counts" >> beam.Flatten() | "Total" >> beam.CombineGlobally(Counts.total)
         for name, result in ((ACCOUNT, account), (COUNTS, total)):
-            path = self.scratch / f"{name}.json"
-            _ = result | f"Report {name}" >> beam.Map(lambda value, to: to.write_text(value.to_json()), path)
+            path = FileSystems.join(self.scratch, f"{name}.json")
+            _ = result | f"Report {name}" >> beam.Map(lambda value, to: write_text(value.to_json(), to), path)
 
     def _reported(self) -> tuple[Account, Counts]:
-        account = Account.from_json((self.scratch / f"{ACCOUNT}.json").read_text())
+        account = Account.from_json(read_report(FileSystems.join(self.scratch, f"{ACCOUNT}.json")))
         check(account)
-        return account, Counts.from_json((self.scratch / f"{COUNTS}.json").read_text())
+        return account, Counts.from_json(read_report(FileSystems.join(self.scratch, f"{COUNTS}.json")))

@@ -3,7 +3,6 @@
 import csv
 import io
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,7 +12,7 @@ import pyarrow.parquet as pq
 from modules.live import entities
 from modules.spec import Declaration
 from pipeline.ingest.conform import conform
-from pipeline.ingest.files import InputFile
+from pipeline.ingest.files import InputFile, open_file, readable
 from pipeline.ingest.problems import Problem, problem
 from pipeline.ingest.readers import read_batches
 from pipeline.live.requests import as_written, conform_requests
@@ -70,12 +69,12 @@ def _columns(declaration: Declaration, file: InputFile) -> list[str]:
 def _found(file: InputFile, wanted: set[str]) -> set[str]:
     """The columns of a file; of JSON lines no more than it takes to find the wanted ones."""
     if file.format == "parquet":
-        return set(pq.read_schema(file.path).names)
+        return set(pq.read_schema(readable(file.path)).names)
     if file.format == "csv":
-        with open(file.path, encoding="utf-8-sig", errors="replace", newline="") as text:
+        with io.TextIOWrapper(open_file(file.path), encoding="utf-8-sig", errors="replace", newline="") as text:
             return set(next(filter(None, csv.reader(text)), []))
     found: set[str] = set()
-    with Path(file.path).open("rb") as rows:
+    with open_file(file.path) as rows:
         while not wanted <= found and (lines := rows.readlines(_BLOCK_BYTES)):
             block = b"".join(lines)
             options = pyarrow.json.ReadOptions(use_threads=False, block_size=len(block) + 1)

@@ -3,17 +3,17 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference
 
 from modules.spec import Declaration, InputError, StoreUnavailable
-from pipeline.ingest.files import InputFile
+from pipeline.ingest.files import InputFile, readable
 from pipeline.live.account import Account
 from pipeline.live.answered import COMPLETE_SUFFIX, with_answers
 from pipeline.live.reader import FeatureReader
@@ -89,8 +89,9 @@ class KeepRequests(beam.DoFn):
                     account.requests += len(rows)
                     kept = rows.select(list(self._declaration.columns))
                     if writer is None:
-                        path = Path(self._directory, f"{number:05d}.parquet")
-                        writer = stack.enter_context(pq.ParquetWriter(path, kept.schema))
+                        path = FileSystems.join(self._directory, f"{number:05d}.parquet")
+                        sink = stack.enter_context(FileSystems.create(path))
+                        writer = stack.enter_context(pq.ParquetWriter(sink, kept.schema))
                     writer.write_batch(kept)
             except InputError as error:
                 account.unreadable.append(with_path(file.path, error))
@@ -134,7 +135,7 @@ class ReadAnswered(beam.DoFn):
 
     def process(self, element: tuple[int, str]) -> Iterator[Rows]:
         number, path = element
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(readable(path)) as file:
             for at, rows in enumerate(file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False)):
                 yield (number, at), rows
 
@@ -149,8 +150,8 @@ class _Write(beam.DoFn):
     def process(self, element: Rows) -> Iterator[Counts]:
         (file, batch), rows = element
         text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
-        path = Path(self._output, f"part-{file:05d}-{batch:05d}.parquet")
-        pq.write_table(pa.Table.from_batches([rows]), path, use_dictionary=text)
+        with FileSystems.create(FileSystems.join(self._output, f"part-{file:05d}-{batch:05d}.parquet")) as sink:
+            pq.write_table(pa.Table.from_batches([rows]), sink, use_dictionary=text)
         scored = rows.filter(pc.is_valid(rows.column(SCORE)))
         incomplete = pa.nulls(len(scored), pa.bool_()).fill_null(False)
         for name in self._declaration.live_features:
