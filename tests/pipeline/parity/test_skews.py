@@ -302,7 +302,7 @@ def _another_default(patch: pytest.MonkeyPatch) -> None:
 
 def _null_read_as_another_key(patch: pytest.MonkeyPatch) -> None:
     def some(columns: Any) -> tuple[np.ndarray, list[bytes]]:
-        return code_keys([column.fill_null(column.drop_null()[0]) for column in columns])
+        return code_keys([column.fill_null(column.drop_null()[-1]) for column in columns])
 
     patch.setattr(reader, "code_keys", some)
 
