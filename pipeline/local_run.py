@@ -174,7 +174,7 @@ def _inputs(settings: RunSettings, found: _Found, run_id: str, schema: str) -> P
         content=found.content,
         code=found.code,
         trials=settings.trials,
-        serving_dir=settings.workspace.serving(declaration.dataset).absolute(),
+        serving_dir=str(settings.workspace.serving(declaration.dataset).absolute()),
         provenance={
             "run_id": run_id,
             "declaration": declaration.fingerprint,
@@ -185,11 +185,18 @@ def _inputs(settings: RunSettings, found: _Found, run_id: str, schema: str) -> P
 
 
 def _place(settings: RunSettings) -> Place:
+    from pipeline.components.baseline import LastOtherBlessedModel
     from pipeline.orchestration.pipeline import DIRECT_RUNNER, Place
 
     workspace = settings.workspace
     workspace.artifacts.mkdir(exist_ok=True)
-    return Place(workspace.artifacts.absolute(), workspace.metadata.absolute(), settings.cache, DIRECT_RUNNER)
+    return Place(
+        artifacts=str(workspace.artifacts.absolute()),
+        metadata=workspace.metadata.absolute(),
+        baseline=LastOtherBlessedModel,
+        cache=settings.cache,
+        beam_args=DIRECT_RUNNER,
+    )
 
 
 @dataclasses.dataclass

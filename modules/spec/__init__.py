@@ -25,7 +25,7 @@ from modules.spec.source import Source
 from modules.spec.split import EVAL, SPLITS, TRAIN, VALIDATION
 from modules.spec.taken import Taken
 from modules.spec.typed import Typed
-from modules.spec.yaml_file import load_declaration
+from modules.spec.yaml_file import load_declaration, load_model
 
 __all__ = [
     "EVAL",
@@ -57,6 +57,7 @@ __all__ = [
     "TwinbeamError",
     "Typed",
     "load_declaration",
+    "load_model",
     "micros",
     "written",
 ]

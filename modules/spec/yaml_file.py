@@ -1,13 +1,13 @@
-"""From `features.yaml` and `--set` overrides to a checked declaration, or an error that names file, line and field."""
+"""From a YAML file and `--set` overrides to a checked model, or an error that names file, line and field."""
 
 import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from modules.spec.declaration import Declaration
@@ -16,6 +16,7 @@ from modules.spec.field_error import FieldError
 from modules.spec.transforms import TRANSFORM_NAMES
 
 Location = tuple[str | int, ...]
+Model = TypeVar("Model", bound=BaseModel)
 
 _YAML_WORDS = {"dict_type": "a mapping", "tuple_type": "a list", "string_type": "text (put quotes around it)"}
 """What pydantic calls otherwise."""
@@ -57,22 +58,37 @@ def load_declaration(path: Path, overrides: Iterable[str] = ()) -> Declaration:
     Raises:
       DeclarationError: The file cannot be read, is not YAML, or says something that is not accepted.
     """
-    data, lines = _read(path)
+    return load_model(Declaration, path, overrides, "Name a declaration with --features FILE.")
+
+
+def load_model(model: type[Model], path: Path, overrides: Iterable[str], mend: str) -> Model:
+    """Reads and checks a file of other fields.
+
+    Args:
+      model: What the fields are.
+      path: A YAML file.
+      overrides: As for a declaration.
+      mend: What to do where there is no such file.
+
+    Raises:
+      DeclarationError: As for a declaration.
+    """
+    data, lines = _read(path, next(iter(model.model_fields)), mend)
     origins = {location: f"{path}:{line}" for location, line in lines.items()}
     for override in overrides:
         _apply(override, data, origins)
     try:
-        return Declaration.model_validate_json(json.dumps(data))
+        return model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise DeclarationError(_describe(error.errors(include_url=False), data, origins)) from None
+        raise DeclarationError(_describe(error.errors(include_url=False), data, origins, model)) from None
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
+def _read(path: Path, first: str, mend: str) -> tuple[dict[str, Any], dict[Location, int]]:
     """The fields of a file, and the line of each."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DeclarationError(f"{path}: no such file. Name a declaration with --features FILE.") from None
+        raise DeclarationError(f"{path}: no such file. {mend}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: cannot be read as UTF-8 text: {error}.") from None
     try:
@@ -83,7 +99,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[Location, int]]:
     except yaml.YAMLError as error:
         raise DeclarationError(f"{path}: not YAML: {error}.") from None
     if not isinstance(data, dict):
-        raise DeclarationError(f"{path}:1: read no fields; accepted: a mapping that starts with dataset: NAME.")
+        raise DeclarationError(f"{path}:1: read no fields; accepted: a mapping that starts with {first}: NAME.")
     return data, lines
 
 
@@ -152,7 +168,7 @@ def _apply(override: str, data: dict[str, Any], origins: dict[Location, str]) ->
         origins.setdefault(names[: depth + 1], "--set")
 
 
-def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str]) -> str:
+def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str], model: type[BaseModel]) -> str:
     """A line a field: `file:line: field: read X; accepted: Y`."""
     accepted: dict[tuple[str, str, str], list[str]] = {}
     for detail in errors:
@@ -165,8 +181,8 @@ def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str
         known = location
         while known not in origins:
             known = known[:-1]
-        problem, mend = _judge(detail, location, value, data)
-        field = ".".join(map(str, location)) or "the declaration"
+        problem, mend = _judge(detail, location, value, data, model)
+        field = ".".join(map(str, location)) or ("the declaration" if model is Declaration else "the settings")
         accepted.setdefault((origins[known], field, problem), []).append(mend)
     return "\n".join(
         f"{origin}: {field}: {problem}; accepted: {' or '.join(dict.fromkeys(mends))}."
@@ -174,7 +190,7 @@ def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str
     )
 
 
-def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any) -> tuple[str, str]:
+def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any, model: type[BaseModel]) -> tuple[str, str]:
     """What is wrong at a location, and what would be accepted there."""
     kind, name = detail["type"], detail["loc"][-1] if detail["loc"] else ""
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -182,14 +198,14 @@ def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any) -> t
     if kind == "missing":
         return f"the field {name} is missing", f"{name}: VALUE"
     if kind == "extra_forbidden":
-        return "unknown field", ", ".join(_fields_at(location[:-1], data))
+        return "unknown field", ", ".join(_fields_at(location[:-1], data, model))
     if name == "[key]":
         return "unknown field", message
     if kind in ("union_tag_not_found", "union_tag_invalid") or (kind == "dict_type" and name == "transform"):
         message = f"a mapping with name: one of {', '.join(TRANSFORM_NAMES)}"
     elif kind == "model_type":
-        model = Declaration.model_json_schema()["$defs"][detail["ctx"]["class_name"]]
-        message = "{" + ", ".join(f"{field}: VALUE" for field in model.get("required", model["properties"])) + "}"
+        part = model.model_json_schema()["$defs"][detail["ctx"]["class_name"]]
+        message = "{" + ", ".join(f"{field}: VALUE" for field in part.get("required", part["properties"])) + "}"
     elif kind == "string_pattern_mismatch":
         message = f"text that matches {detail['ctx']['pattern']}"
     elif kind == "too_short":
@@ -216,9 +232,9 @@ def _inner(value: Any, step: str | int) -> Any:
     return value[step] if isinstance(value, list) and isinstance(step, int) else _NOTHING
 
 
-def _fields_at(location: Location, data: Any) -> list[str]:
-    """The fields that the declaration's JSON schema accepts at a location."""
-    schema = Declaration.model_json_schema()
+def _fields_at(location: Location, data: Any, model: type[BaseModel]) -> list[str]:
+    """The fields that the model's JSON schema accepts at a location."""
+    schema = model.model_json_schema()
     definitions = schema["$defs"]
 
     def members(node: dict[str, Any], value: Any) -> list[dict[str, Any]]:
