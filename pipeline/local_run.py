@@ -149,7 +149,7 @@ class _Found:
 
 def _look(settings: RunSettings) -> _Found:
     declaration = settings.declaration
-    files = find_files(declaration.data, declaration.spans)
+    files = find_files(declaration.data, declaration.spans, declaration.until)
     events = event_files(declaration, {}) if declaration.live else []
     content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""

@@ -25,7 +25,7 @@ from modules.spec.source import Source
 from modules.spec.split import EVAL, SPLITS, TRAIN, VALIDATION
 from modules.spec.taken import Taken
 from modules.spec.typed import Typed
-from modules.spec.yaml_file import load_declaration, load_model
+from modules.spec.yaml_file import load_declaration
 
 __all__ = [
     "EVAL",
@@ -57,7 +57,6 @@ __all__ = [
     "TwinbeamError",
     "Typed",
     "load_declaration",
-    "load_model",
     "micros",
     "written",
 ]

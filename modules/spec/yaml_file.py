@@ -1,10 +1,11 @@
-"""From a YAML file and `--set` overrides to a checked model, or an error that names file, line and field."""
+"""From a YAML file and overrides to a checked declaration, or another model; an error names file, line and field."""
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -16,7 +17,25 @@ from modules.spec.field_error import FieldError
 from modules.spec.transforms import TRANSFORM_NAMES
 
 Location = tuple[str | int, ...]
-Model = TypeVar("Model", bound=BaseModel)
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileKind(Generic[_Model]):
+    """What a file may hold, and what errors call it."""
+
+    model: type[_Model]
+    name: str
+    """`declaration`."""
+    option: str
+    """What names the file on a command line: `--features`."""
+    overriding: str
+    """What overrides a field there: `--set`."""
+    example: str
+    """`FIELD=VALUE`, for example."""
+
+
+_DECLARATION = FileKind(Declaration, "declaration", "--features", "--set", "training.steps=200")
 
 _YAML_WORDS = {"dict_type": "a mapping", "tuple_type": "a list", "string_type": "text (put quotes around it)"}
 """What pydantic calls otherwise."""
@@ -58,37 +77,27 @@ def load_declaration(path: Path, overrides: Iterable[str] = ()) -> Declaration:
     Raises:
       DeclarationError: The file cannot be read, is not YAML, or says something that is not accepted.
     """
-    return load_model(Declaration, path, overrides, "Name a declaration with --features FILE.")
+    return load_file(_DECLARATION, path, overrides)
 
 
-def load_model(model: type[Model], path: Path, overrides: Iterable[str], mend: str) -> Model:
-    """Reads and checks a file of other fields.
-
-    Args:
-      model: What the fields are.
-      path: A YAML file.
-      overrides: As for a declaration.
-      mend: What to do where there is no such file.
-
-    Raises:
-      DeclarationError: As for a declaration.
-    """
-    data, lines = _read(path, next(iter(model.model_fields)), mend)
+def load_file(kind: FileKind[_Model], path: Path, overrides: Iterable[str] = ()) -> _Model:
+    """As `load_declaration`, of any kind of file."""
+    data, lines = _read(path, kind)
     origins = {location: f"{path}:{line}" for location, line in lines.items()}
     for override in overrides:
-        _apply(override, data, origins)
+        _apply(override, data, origins, kind)
     try:
-        return model.model_validate_json(json.dumps(data))
+        return kind.model.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        raise DeclarationError(_describe(error.errors(include_url=False), data, origins, model)) from None
+        raise DeclarationError(_describe(error.errors(include_url=False), data, origins, kind)) from None
 
 
-def _read(path: Path, first: str, mend: str) -> tuple[dict[str, Any], dict[Location, int]]:
+def _read(path: Path, kind: FileKind[Any]) -> tuple[dict[str, Any], dict[Location, int]]:
     """The fields of a file, and the line of each."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise DeclarationError(f"{path}: no such file. {mend}") from None
+        raise DeclarationError(f"{path}: no such file. Name a {kind.name} with {kind.option} FILE.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise DeclarationError(f"{path}: cannot be read as UTF-8 text: {error}.") from None
     try:
@@ -99,6 +108,7 @@ def _read(path: Path, first: str, mend: str) -> tuple[dict[str, Any], dict[Locat
     except yaml.YAMLError as error:
         raise DeclarationError(f"{path}: not YAML: {error}.") from None
     if not isinstance(data, dict):
+        first = next(iter(kind.model.model_fields))
         raise DeclarationError(f"{path}:1: read no fields; accepted: a mapping that starts with {first}: NAME.")
     return data, lines
 
@@ -143,32 +153,36 @@ def _walk(node: yaml.Node, location: Location, lines: dict[Location, int]) -> No
             _walk(value, (*location, index), lines)
 
 
-def _apply(override: str, data: dict[str, Any], origins: dict[Location, str]) -> None:
-    """Puts an override into the data, and `--set` as the origin of what it gives."""
+def _apply(override: str, data: dict[str, Any], origins: dict[Location, str], kind: FileKind[Any]) -> None:
+    """Puts an override into the data, and its option as the origin of what it gives."""
     field, equals, text = override.partition("=")
     names = tuple(field.split("."))
     if not equals or not all(names):
-        raise DeclarationError(f"--set {override}: accepted: FIELD=VALUE, such as --set training.steps=200.")
+        raise DeclarationError(
+            f"{kind.overriding} {override}: accepted: FIELD=VALUE, such as {kind.overriding} {kind.example}."
+        )
     try:
         value, _ = _parse(text)
     except yaml.YAMLError as error:
         problem = error.problem if isinstance(error, yaml.MarkedYAMLError) else error
-        raise DeclarationError(f"--set {override}: not YAML: {problem}; put quotes around text.") from None
+        raise DeclarationError(f"{kind.overriding} {override}: not YAML: {problem}; put quotes around text.") from None
     at = data
     for depth, name in enumerate(names[:-1]):
         if at.get(name) is None:
             at[name] = {}
         at = at[name]
         if not isinstance(at, dict):
-            raise DeclarationError(f"--set {override}: {'.'.join(names[: depth + 1])} is a value and has no fields.")
+            raise DeclarationError(
+                f"{kind.overriding} {override}: {'.'.join(names[: depth + 1])} is a value and has no fields."
+            )
     at[names[-1]] = value
     for location in [location for location in origins if location[: len(names)] == names]:
         del origins[location]
     for depth in range(len(names)):
-        origins.setdefault(names[: depth + 1], "--set")
+        origins.setdefault(names[: depth + 1], kind.overriding)
 
 
-def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str], model: type[BaseModel]) -> str:
+def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str], file: FileKind[Any]) -> str:
     """A line a field: `file:line: field: read X; accepted: Y`."""
     accepted: dict[tuple[str, str, str], list[str]] = {}
     for detail in errors:
@@ -181,8 +195,8 @@ def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str
         known = location
         while known not in origins:
             known = known[:-1]
-        problem, mend = _judge(detail, location, value, data, model)
-        field = ".".join(map(str, location)) or ("the declaration" if model is Declaration else "the settings")
+        problem, mend = _judge(detail, location, value, data, file)
+        field = ".".join(map(str, location)) or f"the {file.name}"
         accepted.setdefault((origins[known], field, problem), []).append(mend)
     return "\n".join(
         f"{origin}: {field}: {problem}; accepted: {' or '.join(dict.fromkeys(mends))}."
@@ -190,7 +204,7 @@ def _describe(errors: list[ErrorDetails], data: Any, origins: dict[Location, str
     )
 
 
-def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any, model: type[BaseModel]) -> tuple[str, str]:
+def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any, file: FileKind[Any]) -> tuple[str, str]:
     """What is wrong at a location, and what would be accepted there."""
     kind, name = detail["type"], detail["loc"][-1] if detail["loc"] else ""
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
@@ -198,14 +212,14 @@ def _judge(detail: ErrorDetails, location: Location, value: Any, data: Any, mode
     if kind == "missing":
         return f"the field {name} is missing", f"{name}: VALUE"
     if kind == "extra_forbidden":
-        return "unknown field", ", ".join(_fields_at(location[:-1], data, model))
+        return "unknown field", ", ".join(_fields_at(location[:-1], data, file))
     if name == "[key]":
         return "unknown field", message
     if kind in ("union_tag_not_found", "union_tag_invalid") or (kind == "dict_type" and name == "transform"):
         message = f"a mapping with name: one of {', '.join(TRANSFORM_NAMES)}"
     elif kind == "model_type":
-        part = model.model_json_schema()["$defs"][detail["ctx"]["class_name"]]
-        message = "{" + ", ".join(f"{field}: VALUE" for field in part.get("required", part["properties"])) + "}"
+        model = file.model.model_json_schema()["$defs"][detail["ctx"]["class_name"]]
+        message = "{" + ", ".join(f"{field}: VALUE" for field in model.get("required", model["properties"])) + "}"
     elif kind == "string_pattern_mismatch":
         message = f"text that matches {detail['ctx']['pattern']}"
     elif kind == "too_short":
@@ -232,10 +246,10 @@ def _inner(value: Any, step: str | int) -> Any:
     return value[step] if isinstance(value, list) and isinstance(step, int) else _NOTHING
 
 
-def _fields_at(location: Location, data: Any, model: type[BaseModel]) -> list[str]:
+def _fields_at(location: Location, data: Any, file: FileKind[Any]) -> list[str]:
     """The fields that the model's JSON schema accepts at a location."""
-    schema = model.model_json_schema()
-    definitions = schema["$defs"]
+    schema = file.model.model_json_schema()
+    definitions = schema.get("$defs", {})
 
     def members(node: dict[str, Any], value: Any) -> list[dict[str, Any]]:
         while "$ref" in node:

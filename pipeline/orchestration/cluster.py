@@ -1,10 +1,12 @@
 """Where a compiled pipeline runs: images, buckets, and what each component gets of the machines."""
 
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from modules.spec.frozen import Frozen
+from modules.spec.yaml_file import FileKind, load_file
 
 Component = Literal[
     "Ablation",
@@ -24,6 +26,7 @@ Component = Literal[
 
 Bucket = Annotated[str, Field(pattern=r"^gs://[a-z0-9][a-z0-9._-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*$")]
 _FIXED = "an image with a tag other than latest, or with a digest: REGISTRY/NAME:0.1.0"
+_CALLED = ("file of settings", "--settings", "", "")
 _LOOKS_AGAIN = frozenset({"ExampleGen", "Pusher"})
 """What a cache cannot know: which files there are now, and what is in the serving bucket."""
 
@@ -113,6 +116,20 @@ class Vertex(Cluster):
             f"https://{self.region}-aiplatform.googleapis.com/v1/projects/{self.project}/locations/{self.region}/"
             "pipelineJobs"
         )
+
+
+def read_vertex(path: Path) -> Vertex:
+    """Reads and checks a file of settings.
+
+    Raises:
+      DeclarationError: It cannot be read, or says something that is not accepted; with file, line and field.
+    """
+    return load_file(FileKind(Vertex, *_CALLED), path)
+
+
+def read_kubeflow(path: Path) -> Kubeflow:
+    """As `read_vertex`."""
+    return load_file(FileKind(Kubeflow, *_CALLED), path)
 
 
 def fixed(image: str) -> str:

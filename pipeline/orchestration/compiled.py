@@ -36,7 +36,7 @@ def vertex(declaration: Declaration, schema_file: Path, trials: int, settings: V
       DeclarationError: There is no curated schema.
       InputError: Data is where no container finds it.
     """
-    spec = compiled(_graph(declaration, schema_file, trials, settings), settings, declaration.spans)
+    spec = _compiled(declaration, schema_file, trials, settings)
     body = {
         "displayName": declaration.dataset,
         "labels": dict(settings.labels),
@@ -63,7 +63,7 @@ def kubeflow(declaration: Declaration, schema_file: Path, trials: int, settings:
             f"{' '.join(f'--set evaluation.thresholds.{name}.may_worsen_by=null' for name in compared)} and give "
             "at_least or at_most; or run on Vertex AI."
         )
-    spec = compiled(_graph(declaration, schema_file, trials, settings), settings, declaration.spans)
+    spec = _compiled(declaration, schema_file, trials, settings)
     spec.default_pipeline_root = settings.pipeline_root
     return yaml.safe_dump(json_format.MessageToDict(spec), sort_keys=True)
 
@@ -112,22 +112,19 @@ def _named(field: str, place: str) -> InputFile:
     return InputFile(place, "")
 
 
-def compiled(graph: Pipeline, settings: Cluster, spans: int) -> pipeline_spec_pb2.PipelineSpec:
-    """A graph as a PipelineSpec.
-
-    Args:
-      graph: Without a directory of this machine in it.
-      settings: What each component gets.
-      spans: How many of the latest spans to read of data that is a pattern.
-    """
-    graph.pipeline_info.pipeline_name = graph.pipeline_info.pipeline_name.replace("_", "-")  # no other name is taken
+def _compiled(
+    declaration: Declaration, schema_file: Path, trials: int, settings: Cluster
+) -> pipeline_spec_pb2.PipelineSpec:
+    graph = _graph(declaration, schema_file, trials, settings)
+    graph.pipeline_info.pipeline_name = declaration.dataset.replace("_", "-")  # no other name is taken
+    until = [f"--until={declaration.until}"] if declaration.until else []
     steps = {each.id: settings.of(each.id) for each in graph.components if isinstance(each, BaseComponent)}
     for component in graph.components:
         if component.id in steps:
             component.platform_config = _resources(steps[component.id])
     config = KubeflowV2DagRunnerConfig(
         default_image={name: step.image for name, step in steps.items()} | {DEFAULT_IMAGE_PATH_KEY: settings.image},
-        default_commands=[*_ENTRYPOINT, f"--spans={spans}"],
+        default_commands=[*_ENTRYPOINT, f"--spans={declaration.spans}", *until],
         use_pipeline_spec_2_1=True,
     )
     job = KubeflowV2DagRunner(config).run(graph, write_out=False)

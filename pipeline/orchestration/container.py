@@ -1,18 +1,20 @@
 """What a component's container runs on Vertex AI or Kubeflow: the component's executor, on files.
 
-Artifacts have URIs there, and a bucket is found below a directory: gs://BUCKET/PATH at /gcs/BUCKET/PATH, which Vertex AI
-mounts, and from where Kubeflow's launcher brings inputs and takes outputs. Such a directory is no file system in every
-respect (a mounted bucket renames no directory), so an executor reads its inputs there, and writes to a directory of the
-container, which is copied there when it is done. Beam's jobs run in the container, on the direct runner.
+Artifacts have URIs there, and a bucket is found below a directory: gs://BUCKET/PATH at /gcs/BUCKET/PATH, where Vertex
+AI mounts it, and where Kubeflow's launcher puts inputs and takes outputs from. A mounted bucket is no file system in
+every respect: it renames no directory. So an executor reads its inputs there, and writes to a directory of the
+container, which is copied when it is done. Beam's jobs run in the container, on the direct runner.
 """
 
 import argparse
+import dataclasses
+import datetime
 import json
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,7 @@ def main(arguments: Sequence[str], root: Path = Path("/")) -> int:
     """
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--spans", type=int, required=True)
+    parser.add_argument("--until", type=datetime.date.fromisoformat)
     parser.add_argument("--executor_class_path", required=True)
     parser.add_argument("--json_serialized_invocation_args", required=True)
     parser.add_argument("--json_serialized_inputs_spec_args", required=True)
@@ -71,7 +74,7 @@ def main(arguments: Sequence[str], root: Path = Path("/")) -> int:
     parameters = entrypoint.parse_execution_properties(asked.inputs.parameter_values, asked.inputs.parameters, declared)
     executor = import_utils.import_class_by_path(given.executor_class_path)
     try:
-        _look_for_files(parameters, given.spans, root)
+        _look_for_files(parameters, lambda place: find_files(str(mounted(place, root)), given.spans, given.until))
         _run(executor, inputs, outputs, parameters, root)
     except TwinbeamError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 (this is where the orchestrator's log comes from)
@@ -86,24 +89,19 @@ def mounted(uri: str, root: Path) -> Path:
     return root / _MOUNTED[found[1]] / found[2] if found else Path(uri)
 
 
-def _look_for_files(parameters: dict[str, Any], spans: int, root: Path) -> None:
+def _look_for_files(parameters: dict[str, Any], find: Callable[[str], list[InputFile]]) -> None:
     """Puts the files that there are in the place of those names under which they are to be looked for.
 
     Raises:
       InputError: See `find_files`.
     """
-
-    def found(named: InputFile) -> list[dict[str, str]]:
-        return [
-            {"path": file.path, "format": file.format} for file in find_files(str(mounted(named.path, root)), spans)
-        ]
-
     if _FILES in parameters:
-        files = [InputFile(**file) for file in json.loads(parameters[_FILES])]
-        parameters[_FILES] = json.dumps([there for file in files for there in found(file)])
+        named = json.loads(parameters[_FILES])
+        parameters[_FILES] = json.dumps([dataclasses.asdict(file) for each in named for file in find(each["path"])])
     if _EVENTS in parameters:
-        events = [(source, InputFile(**file)) for source, file in json.loads(parameters[_EVENTS])]
-        parameters[_EVENTS] = json.dumps([(source, there) for source, file in events for there in found(file)])
+        of_sources = json.loads(parameters[_EVENTS])
+        found = [(source, dataclasses.asdict(file)) for source, each in of_sources for file in find(each["path"])]
+        parameters[_EVENTS] = json.dumps(found)
 
 
 def _run(

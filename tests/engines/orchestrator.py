@@ -1,6 +1,6 @@
 """Runs a PipelineSpec as Vertex AI does, on this machine: a container's command is called in this process.
 
-It knows what of the specification our pipelines use: tasks with artifacts and constants as inputs, and caching not at all.
+It knows what our pipelines use of the specification: tasks with artifacts and constants as inputs; and no caching.
 """
 
 import dataclasses

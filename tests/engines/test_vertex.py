@@ -1,4 +1,4 @@
-"""The pipeline that is compiled for Vertex AI, run as it does: from a bucket of rows to a version in a bucket of models."""
+"""The pipeline for Vertex AI, run as Vertex AI does: from a bucket of rows to a version in a bucket of models."""
 
 import json
 from collections.abc import Iterator

@@ -5,16 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from modules.spec import DeclarationError, load_model
-from pipeline.orchestration.cluster import Cluster, Kubeflow, Step, Vertex
+from modules.spec import DeclarationError
+from pipeline.orchestration.cluster import Step, read_kubeflow, read_vertex
 from tests.conftest import ROOT
 from tests.pipeline.orchestration.clusters import VERTEX
-
-MEND = "Name one."
-
-
-def read(path: Path, kind: type[Cluster] = Vertex) -> Cluster:
-    return load_model(kind, path, [], MEND)
 
 
 def written(directory: Path, **changes: object) -> Path:
@@ -24,8 +18,8 @@ def written(directory: Path, **changes: object) -> Path:
 
 
 def test_those_of_the_repository_are_accepted() -> None:
-    read(ROOT / "deploy" / "vertex.yaml")
-    read(ROOT / "deploy" / "kubeflow.yaml", Kubeflow)
+    read_vertex(ROOT / "deploy" / "vertex.yaml")
+    read_kubeflow(ROOT / "deploy" / "kubeflow.yaml")
 
 
 def test_a_field_that_is_left_out_is_that_of_all() -> None:
@@ -63,20 +57,20 @@ def test_a_field_that_is_left_out_is_that_of_all() -> None:
 )
 def test_what_is_refused(changes: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(DeclarationError, match=rf"settings.yaml:\d+: {message}"):
-        read(written(tmp_path, **changes))
+        read_vertex(written(tmp_path, **changes))
 
 
 def test_an_image_by_its_digest(tmp_path: Path) -> None:
     image = f"registry:5000/twinbeam@sha256:{'0' * 64}"
-    assert read(written(tmp_path, image=image)).image == image
+    assert read_vertex(written(tmp_path, image=image)).image == image
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "no such file. Name one."),
+        (None, "no such file. Name a file of settings with --settings FILE."),
         ("", "read no fields; accepted: a mapping that starts with image: NAME."),
-        ("image: registry/twinbeam:1", "the settings: the field pipeline_root is missing"),
+        ("image: registry/twinbeam:1", "the file of settings: the field pipeline_root is missing"),
     ],
 )
 def test_a_file_that_is_none(text: str | None, message: str, tmp_path: Path) -> None:
@@ -84,4 +78,4 @@ def test_a_file_that_is_none(text: str | None, message: str, tmp_path: Path) -> 
     if text is not None:
         path.write_text(text)
     with pytest.raises(DeclarationError, match=message):
-        read(path)
+        read_vertex(path)

@@ -5,18 +5,17 @@ from typing import Annotated
 
 import typer
 
-from modules.spec import OutputError, load_model
+from modules.spec import OutputError
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.options import DEFAULT_FEATURES, Data, Debug, Features, Set, load
 from pipeline.cli.quiet import noise_to
-from pipeline.orchestration.cluster import Kubeflow, Vertex
+from pipeline.orchestration.cluster import read_kubeflow, read_vertex
 
 app = typer.Typer(help="Writes the whole pipeline for an orchestrator.", no_args_is_help=True)
 
 Settings = Annotated[Path, typer.Option(help="Images, buckets, resources.", metavar="FILE")]
 Written = Annotated[Path, typer.Option(help="The file to write.", metavar="FILE")]
 Tune = Annotated[int, typer.Option(help="Sets of hyperparameters to try; 0: none.", min=0)]
-_MEND = "Name one with --settings FILE; deploy/ has one to start from."
 
 
 @app.command("vertex")
@@ -32,7 +31,7 @@ def vertex_command(
     """For Vertex AI Pipelines: the body of the request that runs it."""
     with ending(Failures(debug, output=output)):
         declaration = load(features, overrides, data)
-        where = load_model(Vertex, settings, [], _MEND)
+        where = read_vertex(settings)
         with noise_to(Path("/dev/null")):
             from pipeline.orchestration.compiled import vertex
 
@@ -54,7 +53,7 @@ def kubeflow_command(
     """For Kubeflow Pipelines: the file to upload."""
     with ending(Failures(debug, output=output)):
         declaration = load(features, overrides, data)
-        where = load_model(Kubeflow, settings, [], _MEND)
+        where = read_kubeflow(settings)
         with noise_to(Path("/dev/null")):
             from pipeline.orchestration.compiled import kubeflow
 
