@@ -14,7 +14,7 @@ from pathlib import Path
 
 from google.api_core.exceptions import GoogleAPIError, PreconditionFailed
 from google.auth.exceptions import GoogleAuthError
-from google.cloud import storage
+from google.cloud.storage import Blob, Bucket, Client  # type: ignore[import-untyped]
 
 from modules.spec import OutputError
 
@@ -43,7 +43,7 @@ def push(model: Path, base: str, complete: Callable[[Path], None], apart: str) -
         with tempfile.TemporaryDirectory(prefix="twinbeam-push-") as scratch:
             copy = Path(shutil.copytree(model, Path(scratch, "model")))
             complete(copy)
-            return _Place(storage.Client().bucket(name), path.strip("/")).push(copy, apart)
+            return _Place(Client().bucket(name), path.strip("/")).push(copy, apart)
     except (GoogleAPIError, GoogleAuthError) as error:
         raise OutputError(
             f"{base}: the model cannot be pushed: {str(error).splitlines()[0]}. The bucket must exist, and the account "
@@ -54,7 +54,7 @@ def push(model: Path, base: str, complete: Callable[[Path], None], apart: str) -
 class _Place:
     """Objects below a path of a bucket."""
 
-    def __init__(self, bucket: storage.Bucket, path: str) -> None:
+    def __init__(self, bucket: Bucket, path: str) -> None:
         self._bucket = bucket
         self._prefix = f"{path}/" if path else ""
 
@@ -87,7 +87,7 @@ class _Place:
             except PreconditionFailed:
                 version += 1
 
-    def _object(self, version: int, file: str) -> storage.Blob:
+    def _object(self, version: int, file: str) -> Blob:
         return self._bucket.blob(f"{self._prefix}{version}/{file}")
 
 

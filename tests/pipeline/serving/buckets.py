@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google.cloud import storage
+from google.cloud.storage import Bucket, Client  # type: ignore[import-untyped]
 
 from tests.go_tools import go_tool
 from tests.pipeline.stores.servers import Server
@@ -14,7 +14,7 @@ BUCKET = "models"
 
 
 @contextlib.contextmanager
-def bucket(directory: Path) -> Iterator[storage.Bucket]:
+def bucket(directory: Path) -> Iterator[Bucket]:
     """While this holds, Google's client finds the bucket there."""
     program = go_tool("github.com/fsouza/fake-gcs-server", "v1.56.1")
     server = Server(
@@ -27,6 +27,6 @@ def bucket(directory: Path) -> Iterator[storage.Bucket]:
         environment.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.port}")
         environment.setenv("GOOGLE_CLOUD_PROJECT", "tests")
         try:
-            yield storage.Client().create_bucket(BUCKET)
+            yield Client().create_bucket(BUCKET)
         finally:
             server.kill()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from google.cloud import storage
+from google.cloud.storage import Bucket  # type: ignore[import-untyped]
 
 from modules.spec import OutputError
 from pipeline.serving import bucket
@@ -16,7 +16,7 @@ APART = "provenance.json"
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[storage.Bucket]:
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
     with fresh_bucket(tmp_path_factory.mktemp("bucket")) as found:
         yield found
 
@@ -25,7 +25,7 @@ _paths = (f"path/{number}" for number in itertools.count())
 
 
 @pytest.fixture
-def path(served: storage.Bucket) -> str:
+def path(served: Bucket) -> str:
     """A path of the bucket where nothing is."""
     return next(_paths)
 
@@ -44,12 +44,12 @@ def push(tmp_path: Path, path: str, content: str, run: str) -> int:
     return bucket.push(model, f"gs://{BUCKET}/{path}", complete, APART)
 
 
-def objects(served: storage.Bucket, path: str) -> dict[str, str]:
+def objects(served: Bucket, path: str) -> dict[str, str]:
     found = served.list_blobs(prefix=f"{path}/")
     return {blob.name.removeprefix(f"{path}/"): blob.download_as_text() for blob in found}
 
 
-def test_versions_follow_each_other_with_all_their_files(served: storage.Bucket, path: str, tmp_path: Path) -> None:
+def test_versions_follow_each_other_with_all_their_files(served: Bucket, path: str, tmp_path: Path) -> None:
     assert [push(tmp_path, path, content, content) for content in "ab"] == [1, 2]
     assert objects(served, path) == {
         f"{version}/{name}": text
@@ -62,15 +62,13 @@ def test_versions_follow_each_other_with_all_their_files(served: storage.Bucket,
     }
 
 
-def test_a_model_that_the_newest_version_holds_is_not_pushed_again(
-    served: storage.Bucket, path: str, tmp_path: Path
-) -> None:
+def test_a_model_that_the_newest_version_holds_is_not_pushed_again(served: Bucket, path: str, tmp_path: Path) -> None:
     versions = [push(tmp_path, path, content, run) for content, run in (("a", "1"), ("a", "2"), ("b", "3"), ("a", "4"))]
     assert versions == [1, 1, 2, 3]
     assert objects(served, path)["1/assets.extra/provenance.json"] == "1"
 
 
-def test_the_file_that_makes_a_version_is_written_last(served: storage.Bucket, path: str, tmp_path: Path) -> None:
+def test_the_file_that_makes_a_version_is_written_last(served: Bucket, path: str, tmp_path: Path) -> None:
     push(tmp_path, path, "a", "1")
     written = {blob.name: blob.updated for blob in served.list_blobs(prefix=f"{path}/")}
     assert max(written, key=lambda name: written[name]) == f"{path}/1/saved_model.pb"
@@ -86,16 +84,14 @@ def test_the_file_that_makes_a_version_is_written_last(served: storage.Bucket, p
         ({"x/saved_model.pb": "a", "007/saved_model.pb": "a"}, 1),  # no versions
     ],
 )
-def test_the_next_version(
-    there: dict[str, str], expected: int, served: storage.Bucket, path: str, tmp_path: Path
-) -> None:
+def test_the_next_version(there: dict[str, str], expected: int, served: Bucket, path: str, tmp_path: Path) -> None:
     for name, content in there.items():
         served.blob(f"{path}/{name}").upload_from_string(content)
     assert push(tmp_path, path, "new", "1") == expected
 
 
 def test_a_version_that_another_push_has_begun_meanwhile_is_left_to_it(
-    served: storage.Bucket, path: str, tmp_path: Path
+    served: Bucket, path: str, tmp_path: Path
 ) -> None:
     model = tmp_path / "model"
     model.mkdir()
@@ -107,7 +103,7 @@ def test_a_version_that_another_push_has_begun_meanwhile_is_left_to_it(
     assert objects(served, path) == {"1/a": "theirs", "2/a": "mine"}
 
 
-def test_no_such_bucket(served: storage.Bucket, tmp_path: Path) -> None:
+def test_no_such_bucket(served: Bucket, tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_text("a")
     with pytest.raises(OutputError, match=r"^gs://nowhere/path: the model cannot be pushed: .*404.* The bucket must"):
         bucket.push(tmp_path, "gs://nowhere/path", lambda _: None, APART)

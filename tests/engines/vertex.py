@@ -3,17 +3,18 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from google.cloud import storage
+from google.cloud.storage import Bucket  # type: ignore[import-untyped]
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
 from modules.spec import load_declaration
 from pipeline.orchestration.compiled import vertex
 from pipeline.orchestration.container import mounted
-from tests.engines.orchestrator import RUN, Orchestrator
+from tests.engines.orchestrator import RUN, Orchestrator, Processes
 from tests.pipeline.cli.trips import DATASET, real_trips, write_csv
 from tests.pipeline.orchestration.clusters import VERTEX
 from tests.pipeline.serving.buckets import bucket
@@ -28,21 +29,25 @@ LIVE = (
 )
 
 
+def compiled(*overrides: str) -> Any:
+    """The PipelineSpec."""
+    declaration = load_declaration(DATASET / "features.yaml", overrides)
+    body = json.loads(vertex(declaration, DATASET / "schema.pbtxt", 0, VERTEX))
+    return json_format.ParseDict(body["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
+
+
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[storage.Bucket]:
+def served(tmp_path: Path) -> Iterator[Bucket]:
     with bucket(tmp_path) as found:
         yield found
 
 
-def test_from_rows_to_a_version(served: storage.Bucket, tmp_path: Path) -> None:
+def test_from_rows_to_a_version(served: Bucket, tmp_path: Path) -> None:
     rows = mounted("gs://rows", tmp_path)
     rows.mkdir(parents=True)
     for number, day in enumerate(DAYS):
         write_csv(real_trips()[number :: len(DAYS)], rows / f"trips-{day}.csv")
-    declaration = load_declaration(DATASET / "features.yaml", LIVE)
-    body = json.loads(vertex(declaration, DATASET / "schema.pbtxt", 0, VERTEX))
-    spec = json_format.ParseDict(body["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
-
+    spec = compiled(*LIVE)
     run = Orchestrator(spec, tmp_path, VERTEX.pipeline_root)
     done = dict(run.run())
     assert set(done.values()) == {0}
@@ -68,3 +73,12 @@ def test_from_rows_to_a_version(served: storage.Bucket, tmp_path: Path) -> None:
     [scores] = (artifacts / "Evaluator" / "evaluation" / "scores").iterdir()
     table = pq.read_table(scores)
     assert table.column("baseline_score").equals(table.column("score"))
+
+
+def test_a_container_is_a_process(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = Processes(compiled('data="gs://nowhere/rows.csv"'), tmp_path, str(tmp_path))
+    assert run.task("CuratedSchema") == 0
+    assert (tmp_path / RUN / "CuratedSchema" / "schema" / "schema.pbtxt").exists()
+    assert run.task("ExampleGen") == 4
+    assert "error: /gcs/nowhere/rows.csv: no such file or directory." in capfd.readouterr().err
+    assert not (tmp_path / RUN / "ExampleGen").exists(), "nothing is left of what failed"
