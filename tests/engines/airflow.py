@@ -1,4 +1,4 @@
-"""The DAG in a real Airflow: a month of the taxi trips is trained and scored; the rest of it with a command that notes."""
+"""The DAG in a real Airflow: a month of the taxi trips is trained and scored; the rest with a command that notes."""
 
 import csv
 import datetime

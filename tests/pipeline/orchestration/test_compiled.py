@@ -97,6 +97,14 @@ def test_nothing_of_this_machine_is_in_it(body: Any) -> None:
         assert f"{directory}/" not in text
 
 
+def test_which_days_are_read() -> None:
+    spans = vertex(declared("spans=7", "until=2016-11-30"), SCHEMA, 0, VERTEX)
+    executors = json.loads(spans)["pipelineSpec"]["deploymentSpec"]["executors"]
+    assert executors["ExampleGen_executor"]["container"]["command"] == [
+        "python", "-m", "pipeline.orchestration.container", "--spans=7", "--until=2016-11-30"
+    ]  # fmt: skip
+
+
 def test_accelerators() -> None:
     trainer = {"type": "NVIDIA_TESLA_T4", "count": 2}
     settings = VERTEX.model_validate(VERTEX.model_dump() | {"components": {"Trainer": {"accelerator": trainer}}})
