@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import hcl2
 import pytest
+from hcl2.api import loads
 
 from pipeline.orchestration.cluster import read_vertex
 from pipeline.stores.bigtable import _FAMILIES
@@ -26,7 +26,7 @@ _OF_TERRAFORM = {"for_each", "count", "depends_on", "lifecycle", "provider"}
 def parsed() -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
     for path in sorted(DIRECTORY.glob("*.tf")):
-        for kind, blocks in hcl2.loads(path.read_text()).items():
+        for kind, blocks in loads(path.read_text()).items():
             found.setdefault(kind, []).extend(blocks)
     return found
 
@@ -116,7 +116,7 @@ def test_variables_locals_and_outputs_hang_together() -> None:
     declared = {name for block in parsed()["variable"] for name in block}
     assert set(re.findall(r"\bvar\.(\w+)", text)) == declared
     optional = {name for block in parsed()["variable"] for name, body in block.items() if "default" in body}
-    given = hcl2.loads((DIRECTORY / "taxi.tfvars").read_text())
+    given = loads((DIRECTORY / "taxi.tfvars").read_text())
     assert declared - optional <= given.keys() <= declared
     assert set(re.findall(r"\blocal\.(\w+)", text)) == {name for block in parsed()["locals"] for name in block}
 
@@ -124,7 +124,7 @@ def test_variables_locals_and_outputs_hang_together() -> None:
 def test_names_are_those_of_the_code() -> None:
     values = {name: value for block in parsed()["locals"] for name, value in block.items()}
     assert values["families"] == list(_FAMILIES)
-    given = hcl2.loads((DIRECTORY / "taxi.tfvars").read_text())
+    given = loads((DIRECTORY / "taxi.tfvars").read_text())
     live = taxi().live
     assert live is not None
     assert given["sources"].keys() == live.sources.keys()
@@ -160,7 +160,7 @@ def test_it_is_linted(tmp_path: Path) -> None:
     program = ROOT / ".tools" / "tflint"
     if not program.exists():
         pytest.skip("`make terraform` builds tflint, and nothing else does, for it takes minutes")
-    lint = [program, "--enable-plugin=terraform", "--format=compact"]
+    lint = [str(program), "--enable-plugin=terraform", "--format=compact"]
     assert subprocess.run(lint, cwd=DIRECTORY, capture_output=True, text=True, check=False).stdout == ""
     (tmp_path / "main.tf").write_text('variable "unused" {}\n')
     found = subprocess.run(lint, cwd=tmp_path, capture_output=True, text=True, check=False).stdout

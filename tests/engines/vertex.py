@@ -70,8 +70,7 @@ def test_from_rows_to_a_version(served: Bucket, tmp_path: Path) -> None:
     assert blessing.metadata["current_model_id"] == model.name
     run.outputs["Baseline-model-resolver"]["baseline_model"].artifacts.append(model)
     assert run.task("Evaluator") == 0
-    [scores] = (artifacts / "Evaluator" / "evaluation" / "scores").iterdir()
-    table = pq.read_table(scores)
+    table = pq.read_table(artifacts / "Evaluator" / "evaluation" / "scores")
     assert table.column("baseline_score").equals(table.column("score"))
 
 
