@@ -3,7 +3,7 @@
 UV := $(shell command -v uv || echo .uv/bin/uv)
 ARGS ?=
 
-.PHONY: run test check format clean
+.PHONY: run test check format vertex airflow terraform clean
 
 run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
@@ -24,8 +24,19 @@ format: .venv/.ready  ## what a formatter can mend
 	$(UV) run --locked ruff format .
 	$(UV) run --locked ruff check --fix .
 
+vertex: .venv/.ready  ## the compiled pipeline, run as Vertex AI does: docs/orchestrators.md
+	$(UV) run --locked pytest tests/engines/vertex.py $(ARGS)
+
+airflow: .venv/.ready  ## the DAG in a real Airflow, on the taxi trips
+	$(UV) sync --locked --project deploy/airflow
+	$(UV) run --locked pytest tests/engines/airflow.py $(ARGS)
+
+terraform: .venv/.ready  ## builds tflint, and checks the Terraform with it
+	GOBIN=$(CURDIR)/.tools go install github.com/terraform-linters/tflint@v0.64.0
+	$(UV) run --locked pytest tests/deploy/test_terraform.py $(ARGS)
+
 clean:  ## removes what can be made again
-	rm -rf build dist .venv .uv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist .venv .uv .tools deploy/airflow/.venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Everything is compiled here, once, so that the first run does not have to.
 .venv/.ready: $(UV) uv.lock pyproject.toml

@@ -149,7 +149,7 @@ class _Found:
 
 def _look(settings: RunSettings) -> _Found:
     declaration = settings.declaration
-    files = find_files(declaration.data, declaration.spans)
+    files = find_files(declaration.data, declaration.spans, declaration.until)
     events = event_files(declaration, {}) if declaration.live else []
     content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
@@ -174,7 +174,7 @@ def _inputs(settings: RunSettings, found: _Found, run_id: str, schema: str) -> P
         content=found.content,
         code=found.code,
         trials=settings.trials,
-        serving_dir=settings.workspace.serving(declaration.dataset).absolute(),
+        serving_dir=str(settings.workspace.serving(declaration.dataset).absolute()),
         provenance={
             "run_id": run_id,
             "declaration": declaration.fingerprint,
@@ -185,11 +185,18 @@ def _inputs(settings: RunSettings, found: _Found, run_id: str, schema: str) -> P
 
 
 def _place(settings: RunSettings) -> Place:
+    from pipeline.components.baseline import LastOtherBlessedModel
     from pipeline.orchestration.pipeline import DIRECT_RUNNER, Place
 
     workspace = settings.workspace
     workspace.artifacts.mkdir(exist_ok=True)
-    return Place(workspace.artifacts.absolute(), workspace.metadata.absolute(), settings.cache, DIRECT_RUNNER)
+    return Place(
+        artifacts=str(workspace.artifacts.absolute()),
+        metadata=workspace.metadata.absolute(),
+        baseline=LastOtherBlessedModel,
+        cache=settings.cache,
+        beam_args=DIRECT_RUNNER,
+    )
 
 
 @dataclasses.dataclass

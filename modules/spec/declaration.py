@@ -1,5 +1,6 @@
 """The whole declaration of a dataset: what `schema/<dataset>/features.yaml` says, typed and checked."""
 
+import datetime
 import hashlib
 from functools import cached_property
 from typing import Annotated, Self
@@ -38,6 +39,8 @@ class Declaration(Frozen):
     `package:NAME/PATH` is a file inside an installed package."""
     spans: Annotated[int, Field(ge=1)] = 1
     """With a pattern: how many of the latest spans are read together."""
+    until: datetime.date | None = None
+    """With a pattern of days: the latest that is read, itself included; so a day of the past can be trained again."""
     columns: dict[str, Column]
     """The data's columns, all of them: an undeclared column in the data is an error."""
     live: Live | None = None
@@ -177,6 +180,7 @@ class Declaration(Frozen):
         nothing = {
             "data": "",
             "spans": 1,
+            "until": None,
             "training": Training(),
             "tuning": Tuning(),
             "evaluation": Evaluation(thresholds={"auc": Threshold(at_least=0.0)}),

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from pipeline.cli import live, model_server
+from pipeline.cli import compiling, live, model_server
 from pipeline.cli.backfill import backfill_command
 from pipeline.cli.dataflow import dataflow_app
 from pipeline.cli.explain import explain_command
@@ -50,6 +50,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.command("backfill")(backfill_command)
+app.add_typer(compiling.app, name="compile")
 app.command("explain")(explain_command)
 app.add_typer(dataflow_app, name="dataflow")
 app.add_typer(live.app)

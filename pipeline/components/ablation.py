@@ -23,7 +23,7 @@ PAIRS_FILE = "pairs.json"
 class AblationResult(types.Artifact):
     """Metrics with and without the live features, seed by seed."""
 
-    TYPE_NAME = "AblationResult"
+    TYPE_NAME = "twinbeam.AblationResult"
 
 
 class AblationSpec(component_spec.ComponentSpec):

@@ -228,7 +228,7 @@ class Evaluator(base_beam_component.BaseBeamComponent):
         self,
         examples: types.BaseChannel,
         model: types.BaseChannel,
-        baseline_model: types.BaseChannel,
+        baseline_model: types.BaseChannel | None,
         declaration: Declaration,
     ) -> None:
         super().__init__(

@@ -30,7 +30,7 @@ SUMMARY_FILE = "summary.json"
 class LiveValues(types.Artifact):
     """The rows with their live features at full width, as a backfill writes them; empty without live features."""
 
-    TYPE_NAME = "LiveValues"
+    TYPE_NAME = "twinbeam.LiveValues"
 
 
 class ExampleGenSpec(component_spec.ComponentSpec):

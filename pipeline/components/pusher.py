@@ -1,6 +1,7 @@
 """Pusher: a model that is blessed twice, as good and as served, becomes the next version; else the run ends."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tfx.utils import path_utils, proto_utils
 from modules.spec import NotBlessedError, ParityError
 from pipeline.components.evaluator import MISSED_PROPERTY
 from pipeline.components.parity_gate import BLESSED, BLESSED_PROPERTY, CHECKS_FILE, read_checks
+from pipeline.serving import bucket
 from pipeline.serving.versions import push, versions
 
 VERSION_PROPERTY = "pushed_version"
@@ -47,7 +49,7 @@ class Executor(base_executor.BaseExecutor):
             raise ParityError(_refusal(parity.uri))
         destination = pusher_pb2.PushDestination()
         proto_utils.json_to_proto(exec_properties["push_destination"], destination)
-        base = Path(destination.filesystem.base_directory)
+        base = destination.filesystem.base_directory
         model = artifact_utils.get_single_instance(input_dict["model"])
         provenance = json.loads(exec_properties["custom_config"])
 
@@ -55,11 +57,12 @@ class Executor(base_executor.BaseExecutor):
             (copy / "assets.extra" / PROVENANCE_FILE).write_text(json.dumps(provenance, indent=2))
 
         saved = Path(path_utils.serving_model_path(model.uri))
-        found = versions(base)
-        same = found and _content(base / str(found[-1])) == _content(saved)
-        version = found[-1] if same else push(saved, base, complete)
+        if base.startswith(bucket.SCHEME):
+            version = bucket.push(saved, base, complete, PROVENANCE_FILE)
+        else:
+            version = _push(saved, Path(base), complete)
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        pushed.set_string_custom_property("pushed_destination", str(base / str(version)))
+        pushed.set_string_custom_property("pushed_destination", f"{base}/{version}")
         pushed.set_string_custom_property(VERSION_PROPERTY, str(version))
 
 
@@ -73,6 +76,12 @@ def _refusal(uri: str) -> str:
             more = (difference.events, difference.explain)
             lines += [f"  {difference}", *(f"    {each}" for each in more if each)]
     return "\n".join([*lines, f"All of it is in {Path(uri, CHECKS_FILE)}; docs/gate.md says what to do."])
+
+
+def _push(saved: Path, base: Path, complete: Callable[[Path], None]) -> int:
+    found = versions(base)
+    same = found and _content(base / str(found[-1])) == _content(saved)
+    return found[-1] if same else push(saved, base, complete)
 
 
 def _content(directory: Path) -> dict[str, bytes]:
@@ -91,10 +100,10 @@ class Pusher(StockPusher):
         model: types.BaseChannel,
         model_blessing: types.BaseChannel,
         infra_blessing: types.BaseChannel,
-        base: Path,
+        base: str,
         provenance: dict[str, str],
     ) -> None:
-        filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=str(base))
+        filesystem = pusher_pb2.PushDestination.Filesystem(base_directory=base)
         super().__init__(
             model=model,
             model_blessing=model_blessing,

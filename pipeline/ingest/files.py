@@ -84,7 +84,7 @@ def _in_directory(path: str) -> list[str] | None:
     return _matching(f"{glob.escape(path)}/**") if Path(path).is_dir() else None
 
 
-def find_files(data: str, spans: int = 1) -> list[InputFile]:
+def find_files(data: str, spans: int = 1, until: datetime.date | None = None) -> list[InputFile]:
     """The files that `data` names, in the order of their paths.
 
     Args:
@@ -92,16 +92,17 @@ def find_files(data: str, spans: int = 1) -> list[InputFile]:
         {VERSION}, in which `*` stands for anything. A span is a number, or a day counted from 1970-01-01; of each span
         only the latest version is read.
       spans: With a pattern: how many of the latest spans to read.
+      until: With a pattern of days: the latest day to read, itself included.
 
     Raises:
-      InputError: Nothing matches, or a file's name does not say its format.
+      InputError: Nothing matches, a file's name does not say its format, or `until` is given with another pattern.
     """
     if not data:
         raise InputError("data names no files. Name the data with --data PATH.")
     if data.startswith("package:"):
         data = _in_package(data.removeprefix("package:"))
     if any("{" + field + "}" in data for field in _FIELDS):
-        paths = _latest(data, spans)
+        paths = _latest(data, spans, until)
     elif _is_file(data):
         paths = [data]
     elif (inside := _in_directory(data)) is not None:
@@ -135,13 +136,15 @@ def _in_package(name: str) -> str:
     return str(Path(spec.submodule_search_locations[0], path))
 
 
-def _latest(pattern: str, spans: int) -> list[str]:
-    """The files of the latest version of each of the latest spans."""
+def _latest(pattern: str, spans: int, until: datetime.date | None) -> list[str]:
+    """The files of the latest version of each of the latest spans up to a day."""
     fields = re.findall("{(" + "|".join(_FIELDS) + ")}", pattern)
     by_date = {"YYYY", "MM", "DD"} <= set(fields)
     some_date = not {"YYYY", "MM", "DD"}.isdisjoint(fields)
     if len(set(fields)) < len(fields) or ("SPAN" in fields) == by_date or some_date != by_date:
         raise InputError(f"{pattern}: a pattern has either {{SPAN}}, or all of {{YYYY}}, {{MM}} and {{DD}}, each once.")
+    if until and not by_date:
+        raise InputError(f"{pattern}: until: {until} is a day, and {{SPAN}} counts something else. Leave `until` out.")
     regex, wild = re.escape(pattern).replace(r"\*", "[^/]*"), glob.escape(pattern).replace("[*]", "*")
     for field in fields:
         regex = regex.replace(re.escape("{" + field + "}"), f"(?P<{field}>{_FIELDS[field]})")
@@ -157,7 +160,13 @@ def _latest(pattern: str, spans: int) -> list[str]:
             found.setdefault(span, {}).setdefault(values.get("VERSION", 0), []).append(path)
     if not found:
         raise InputError(f"{pattern}: no file matches. Check the pattern against the names in its directory.")
-    return [path for span in sorted(found)[-spans:] for path in found[span][max(found[span])]]
+    last = (until - _EPOCH).days if until else max(found)
+    read = sorted(span for span in found if span <= last)[-spans:]
+    if not read:
+        raise InputError(
+            f"{pattern}: there is nothing until {until}; the first day is {_EPOCH + datetime.timedelta(min(found))}."
+        )
+    return [path for span in read for path in found[span][max(found[span])]]
 
 
 def _day(values: dict[str, int]) -> int:

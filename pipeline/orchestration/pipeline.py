@@ -8,7 +8,7 @@ from tfx.components.trainer.component import Trainer
 from tfx.components.tuner.component import Tuner
 from tfx.dsl.components.base.base_component import BaseComponent
 from tfx.dsl.components.base.base_node import BaseNode
-from tfx.dsl.components.common.resolver import Resolver
+from tfx.dsl.components.common.resolver import Resolver, ResolverStrategy
 from tfx.orchestration.metadata import sqlite_metadata_connection_config
 from tfx.orchestration.pipeline import Pipeline
 from tfx.proto import trainer_pb2
@@ -51,8 +51,8 @@ class PipelineInputs:
     """A digest of the code: TFX's cache does not see behind the dotted names below."""
     trials: int
     """How many sets of hyperparameters the Tuner tries; 0: there is no Tuner."""
-    serving_dir: Path
-    """Where the model's versions are pushed."""
+    serving_dir: str
+    """Where the model's versions are pushed: a directory, or gs://BUCKET/PATH."""
     provenance: dict[str, str]
     """What the pushed model says of its making; it names the run, so that the Pusher is never taken from the cache."""
 
@@ -61,10 +61,12 @@ class PipelineInputs:
 class Place:
     """Where one pipeline runs and leaves what it makes."""
 
-    artifacts: Path
-    """Where components leave their outputs."""
-    metadata: Path
-    """ML Metadata's SQLite file."""
+    artifacts: str
+    """Where components leave their outputs: a directory, or a URI."""
+    metadata: Path | None
+    """ML Metadata's SQLite file; None where the orchestrator keeps metadata itself."""
+    baseline: type[ResolverStrategy] | None
+    """How the last blessed model is found; None: it is not, and a new one is compared with none."""
     cache: bool
     """Whether a component with unchanged inputs may reuse its last output."""
     beam_args: list[str]
@@ -124,14 +126,9 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
         **splits,
     )
 
-    baseline = Resolver(
-        strategy_class=LastOtherBlessedModel,
-        baseline_model=Channel(type=standard_artifacts.Model),
-        model=trainer.outputs["model"],
-        blessing=Channel(type=standard_artifacts.ModelBlessing),
-    ).with_id("Baseline")
-
-    evaluator = Evaluator(examples, trainer.outputs["model"], baseline.outputs["baseline_model"], declaration)
+    baseline = _baseline(place.baseline, trainer) if place.baseline else None
+    before = baseline.outputs["baseline_model"] if baseline else None
+    evaluator = Evaluator(examples, trainer.outputs["model"], before, declaration)
 
     parity_gate = ParityGate(
         examples=examples,
@@ -155,7 +152,19 @@ def training_pipeline(inputs: PipelineInputs, place: Place) -> Pipeline:
 
     components = [example_gen, statistics_gen, schema_gen, curated, example_validator, transform]
     asked_for = [*([tuner] if inputs.trials else []), *([ablation] if seeds else [])]
-    return _pipeline(inputs, place, [*components, *asked_for, trainer, baseline, evaluator, parity_gate, pusher])
+    found = [baseline] if baseline else []
+    return _pipeline(inputs, place, [*components, *asked_for, trainer, *found, evaluator, parity_gate, pusher])
+
+
+def _baseline(strategy: type[ResolverStrategy], trainer: Trainer) -> Resolver:
+    """Finds the model that the trainer's is compared with."""
+    own = {"model": trainer.outputs["model"]} if strategy is LastOtherBlessedModel else {}
+    return Resolver(
+        strategy_class=strategy,
+        baseline_model=Channel(type=standard_artifacts.Model),
+        blessing=Channel(type=standard_artifacts.ModelBlessing),
+        **own,
+    ).with_id("Baseline")
 
 
 def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) -> Pipeline:
@@ -164,9 +173,9 @@ def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) 
             component.spec.exec_properties["code"] = inputs.code
     return Pipeline(
         pipeline_name=inputs.declaration.dataset,
-        pipeline_root=str(place.artifacts),
+        pipeline_root=place.artifacts,
         components=components,
         enable_cache=place.cache,
-        metadata_connection_config=sqlite_metadata_connection_config(str(place.metadata)),
+        metadata_connection_config=sqlite_metadata_connection_config(str(place.metadata)) if place.metadata else None,
         beam_pipeline_args=place.beam_args,
     )

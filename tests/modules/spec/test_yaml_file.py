@@ -6,7 +6,7 @@ from modules.spec import DeclarationError, load_declaration
 from tests.conftest import ROOT
 from tests.modules.spec.shop import SHOP, load, refusal
 
-TOP = "dataset, data, spans, columns, live, label, split, training, tuning, evaluation, gate, serving"
+TOP = "dataset, data, spans, until, columns, live, label, split, training, tuning, evaluation, gate, serving"
 
 
 def changed(old: str, new: str) -> str:

@@ -1,3 +1,4 @@
+import datetime
 import os
 from pathlib import Path
 
@@ -134,6 +135,41 @@ def test_no_match(tmp_path: Path, data: str, message: str) -> None:
 def test_the_latest_spans(tmp_path: Path, names: list[str], pattern: str, spans: int, expected: list[str]) -> None:
     fill(tmp_path, *names)
     assert found(tmp_path / pattern, tmp_path, spans) == expected
+
+
+@pytest.mark.parametrize(
+    ("until", "expected"),
+    [
+        ("2016-03-01", ["2016-02-29-v2.csv", "2016-03-01-v1.csv"]),  # itself included, and its latest version
+        ("2016-03-02", ["2016-02-29-v2.csv", "2016-03-01-v1.csv"]),  # a day without a file
+        ("2016-02-29", ["2016-01-31-v1.csv", "2016-02-29-v2.csv"]),  # nothing of later days
+        ("2016-01-31", ["2016-01-31-v1.csv"]),  # the first
+        ("2017-01-01", ["2016-03-01-v1.csv", "2016-04-01-v1.csv"]),
+    ],
+)
+def test_the_latest_days_until_one(until: str, expected: list[str], tmp_path: Path) -> None:
+    fill(
+        tmp_path,
+        "2016-01-31-v1.csv",
+        "2016-02-29-v1.csv",
+        "2016-02-29-v2.csv",
+        "2016-03-01-v1.csv",
+        "2016-04-01-v1.csv",
+    )
+    files = find_files(str(tmp_path / "{YYYY}-{MM}-{DD}-v{VERSION}.csv"), 2, datetime.date.fromisoformat(until))
+    assert [Path(file.path).name for file in files] == expected
+
+
+def test_a_day_before_all_others_is_an_error(tmp_path: Path) -> None:
+    fill(tmp_path, "2016-03-01.csv")
+    with pytest.raises(InputError, match="there is nothing until 2016-02-29; the first day is 2016-03-01"):
+        find_files(str(tmp_path / "{YYYY}-{MM}-{DD}.csv"), 1, datetime.date(2016, 2, 29))
+
+
+def test_numbered_spans_have_no_day(tmp_path: Path) -> None:
+    fill(tmp_path, "s1.csv")
+    with pytest.raises(InputError, match=r"until: 2016-02-29 is a day, and \{SPAN\} counts something else"):
+        find_files(str(tmp_path / "s{SPAN}.csv"), 1, datetime.date(2016, 2, 29))
 
 
 def test_an_impossible_date_is_an_error(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.components.baseline import LastOtherBlessedModel
 from pipeline.orchestration.pipeline import PipelineInputs, Place, training_pipeline
 from pipeline.report.graph import EDGES, graph
 from pipeline.report.timings import timings
@@ -27,10 +28,12 @@ def test_the_edges_are_those_of_the_pipeline(trials: int, seeds: int, tmp_path: 
         content="",
         code="",
         trials=trials,
-        serving_dir=tmp_path / "serving",
+        serving_dir=str(tmp_path / "serving"),
         provenance={},
     )
-    pipeline = training_pipeline(inputs, Place(tmp_path, tmp_path / "metadata.db", True, []))
+    pipeline = training_pipeline(
+        inputs, Place(str(tmp_path), tmp_path / "metadata.db", LastOtherBlessedModel, True, [])
+    )
     real = {(before.id, after.id) for after in pipeline.components for before in after.upstream_nodes}
     drawn = graph([_record(component.id) for component in pipeline.components])
     assert {tuple(path.title.split(" to ")) for path in drawn.edges if path.title} == real
