@@ -30,3 +30,8 @@ def go_tool(module: str, version: str) -> Path:
             if done.returncode:
                 pytest.skip(f"{' '.join(command[1:])} failed: {done.stderr.strip().splitlines()[-1]}")
     return program
+
+
+def fake_gcs_server() -> Path:
+    """A Google Cloud Storage for tests."""
+    return go_tool("github.com/fsouza/fake-gcs-server", "v1.56.1")

@@ -4,20 +4,17 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-import pytest
 from apache_beam.internal.gcp import auth
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import storage  # type: ignore[attr-defined]
 
-from tests.conftest import ROOT
+from tests.go_tools import fake_gcs_server
 from tests.pipeline.stores.servers import running
 
 Json = dict[str, Any]
@@ -68,9 +65,7 @@ class Cloud:
 @contextlib.contextmanager
 def cloud() -> Iterator[Cloud]:
     """Both, and the environment that leads Beam to them."""
-    binary = shutil.which("fake-gcs-server") or ROOT / ".tools" / "fake-gcs-server"
-    if not Path(binary).exists():
-        pytest.skip("fake-gcs-server is not installed (make .tools/fake-gcs-server, which needs Go)")
+    binary = fake_gcs_server()
     arguments = ["-backend", "memory", "-scheme", "http", "-host", "127.0.0.1"]
     before = {name: os.environ.get(name) for name in ("STORAGE_EMULATOR_HOST", "NO_GCE_CHECK")}
     with running(lambda port: [binary, *arguments, "-port", str(port)]) as server, _dataflow() as dataflow:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from google.cloud.storage import Bucket, Client  # type: ignore[import-untyped]
 
-from tests.go_tools import go_tool
+from tests.go_tools import fake_gcs_server
 from tests.pipeline.stores.servers import Server
 
 BUCKET = "models"
@@ -16,7 +16,7 @@ BUCKET = "models"
 @contextlib.contextmanager
 def bucket(directory: Path) -> Iterator[Bucket]:
     """While this holds, Google's client finds the bucket there."""
-    program = go_tool("github.com/fsouza/fake-gcs-server", "v1.56.1")
+    program = fake_gcs_server()
     server = Server(
         lambda port: [program, "-scheme=http", "-host=127.0.0.1", f"-port={port}", "-backend=memory",
                       f"-public-host=127.0.0.1:{port}"],
