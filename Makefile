@@ -43,6 +43,10 @@ clean:  ## removes what can be made again
 	UV_COMPILE_BYTECODE=1 $(UV) sync --locked
 	touch $@
 
+# Google Cloud Storage for the tests of jobs on Dataflow; it takes Go, and minutes, once.
+.tools/fake-gcs-server:
+	GOBIN=$(CURDIR)/.tools go install github.com/fsouza/fake-gcs-server@v1.52.2
+
 .uv/bin/uv:
 	python3 -m venv .uv
 	.uv/bin/pip install --quiet --disable-pip-version-check "uv>=0.5"
