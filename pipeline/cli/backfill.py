@@ -54,7 +54,7 @@ def backfill_command(
 ) -> None:
     """Computes the live features of recorded requests from recorded events, in this process or on Dataflow."""
     if runner is Where.local:
-        dataflow_only(dataflow_set=dataflow_set, job_name=job_name)
+        dataflow_only(dataflow, dataflow_set=dataflow_set, job_name=job_name)
     started = time.monotonic()
     failures = Failures(debug, as_json, Path(output))
     with ending(failures):

@@ -51,6 +51,7 @@ Sources = Annotated[
 Shards = Annotated[
     int, typer.Option(help="Parts of each entity's keys on Dataflow: as many threads merge at most.", min=1, max=10_000)
 ]
+DEFAULT_SHARDS = 64
 BatchEvents = Annotated[int, typer.Option(help="Events merged at once at most.", min=1)]
 
 
@@ -96,13 +97,19 @@ def stream_command(
     dataflow: Dataflow = DEFAULT_DATAFLOW,
     dataflow_set: DataflowSet = [],  # noqa: B006
     job_name: JobName = "",
-    shards: Shards = 64,
+    shards: Shards = DEFAULT_SHARDS,
     update: Annotated[bool, typer.Option("--update", help="Replaces the running job of that name.")] = False,
     debug: Debug = False,
 ) -> None:
     """Keeps the online store fresh from the streams, until they end or SIGTERM drains it; on Dataflow, starts a job."""
     if runner is Where.local:
-        dataflow_only(dataflow_set=dataflow_set, job_name=job_name, update=update)
+        named = {
+            "dataflow_set": dataflow_set,
+            "job_name": job_name,
+            "update": update,
+            "shards": shards != DEFAULT_SHARDS,
+        }
+        dataflow_only(dataflow, **named)
     elif metrics_port:
         raise typer.BadParameter("workers of Dataflow have counters of their own.", param_hint="--metrics-port")
     with ending(Failures(debug)):

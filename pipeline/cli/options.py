@@ -68,12 +68,13 @@ def load(features: Path, overrides: list[str], data: str = "") -> Declaration:
     return load_declaration(features, [*overrides, *([f"data={json.dumps(data)}"] if data else [])])
 
 
-def dataflow_only(**given: object) -> None:
+def dataflow_only(dataflow: Path, **given: object) -> None:
     """Refuses options that say something to Dataflow alone.
 
     Raises:
       BadParameter: One is given.
     """
+    given["dataflow"] = dataflow != DEFAULT_DATAFLOW
     if named := [f"--{name.replace('_', '-')}" for name, value in given.items() if value]:
         raise typer.BadParameter("these go with --runner dataflow.", param_hint=", ".join(named))
 

@@ -77,7 +77,7 @@ def predict_command(
     if events and store:
         raise typer.BadParameter("give one of them, or none.", param_hint="--events, --store")
     if runner is Where.local:
-        dataflow_only(dataflow_set=dataflow_set, job_name=job_name)
+        dataflow_only(dataflow, dataflow_set=dataflow_set, job_name=job_name)
     elif requests is None:
         raise typer.BadParameter("these go with --requests.", param_hint="--runner")
     failures = Failures(debug, as_json=True, output=Path(to) if to else output)

@@ -17,9 +17,6 @@ from pipeline.live.shards import ADVANCE_EVERY_S, MergeMessages, may_advance
 from pipeline.sources.pubsub import PubSub, PubSubOptions
 from pipeline.sources.source import EventSource
 
-SHARDS = 64
-"""Into how many parts each entity's keys are split, unless the job says otherwise."""
-
 
 @dataclasses.dataclass(eq=False)
 class StreamOnDataflow(beam.PTransform):

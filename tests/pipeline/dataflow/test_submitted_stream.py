@@ -115,6 +115,33 @@ def test_a_worker_has_all_it_needs_from_the_staged_package(submitted: Json, here
     assert said["heavy"] == []
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--store", "sqlite://live.db"], "--store sqlite://live.db: workers do not reach it"),
+        (["--dead-letters", "dead"], "--dead-letters dead: workers do not reach it"),
+        (["--source", "rides=file:///x"], "--source rides: on Dataflow, accepted: pubsub://PROJECT/SUBSCRIPTION"),
+        (["--source", "rides=pubsub://p/s?lease=20s"], "the option lease is Dataflow's own business there"),
+        (["--job-name", "Rides"], "--job-name Rides: accepted: up to 63 of a-z, 0-9 and -"),
+        (["--update", "--job-name", "nobody"], "no job nobody is running in my-project, europe-west1"),
+    ],
+)
+def test_what_workers_cannot_reach_is_refused_before_anything_is_submitted(
+    here: Cloud, settings_file: Path, place: Place, features: Path, arguments: list[str], message: str
+) -> None:
+    asked = len(here.dataflow.jobs)
+    streams = STREAMS[2:] if "--source" in arguments else STREAMS
+    code, said = stream(settings_file, place, features, "--dead-letters", DEAD, *streams, *arguments)
+    assert (code, message in said) == (4, True), said
+    assert len(here.dataflow.jobs) == asked
+
+
+@pytest.mark.parametrize("option", ["--update", "--shards=3", "--job-name=x", "--dataflow=x.yaml"])
+def test_what_is_for_dataflow_is_refused_elsewhere(option: str) -> None:
+    done = CliRunner().invoke(app, ["stream", option])
+    assert (done.exit_code, "these go with --runner dataflow" in done.output) == (2, True), done.output
+
+
 def test_the_job_may_move_registers_until_it_is_drained(
     submitted: Json, here: Cloud, settings_file: Path, place: Place, features: Path
 ) -> None:
