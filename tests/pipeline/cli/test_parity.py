@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,9 +86,10 @@ def test_a_skew_withholds_the_model(
 
 
 def test_a_skew_of_a_live_feature_withholds_the_model(
-    output: Path, monkeypatch: pytest.MonkeyPatch, quick_disk: None
+    taxi_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_disk: None
 ) -> None:
     """The run of the taxi data, of which only the gate runs again: the store answers in float32."""
+    output = Path(shutil.copytree(taxi_run, tmp_path / "build"))
     before = tree(output / "serving_model")
     plant, feature = STREAM["the store answers in float32"]
     plant(monkeypatch)
