@@ -12,7 +12,7 @@ from typing import Any
 from apache_beam.internal.gcp import auth
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.auth.credentials import AnonymousCredentials
-from google.cloud import storage  # type: ignore[attr-defined]
+from google.cloud import storage
 
 from tests.go_tools import fake_gcs_server
 from tests.pipeline.stores.servers import running
