@@ -11,7 +11,20 @@ from rich.console import Console
 
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.interrupt import interrupt_ends
-from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Events, Features, Set, by_source, load
+from pipeline.cli.options import (
+    DEFAULT_FEATURES,
+    AsJson,
+    Debug,
+    Events,
+    Features,
+    FlinkMaster,
+    Parallelism,
+    Runner,
+    Set,
+    by_source,
+    engine_of,
+    load,
+)
 from pipeline.cli.quiet import noise_to
 from pipeline.whole_directory import clear
 
@@ -27,6 +40,9 @@ def backfill_command(
     requests: Annotated[
         str, typer.Option(help="Who asks, and when: file, directory or glob; else the events.", metavar="PATH")
     ] = "",
+    runner: Runner = "local",
+    flink_master: FlinkMaster = "",
+    parallelism: Parallelism = 1,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -35,6 +51,7 @@ def backfill_command(
     failures = Failures(debug, as_json, output)
     with ending(failures):
         declaration = load(features, overrides)
+        engine = engine_of(runner, flink_master, parallelism)
         places = by_source(declaration, events, "--events")
         from pipeline.jobs.backfill import backfill
 
@@ -46,7 +63,7 @@ def backfill_command(
                 return failures.show(KeyboardInterrupt(), out, err, None)
 
             with ending(failures, out, err), interrupt_ends(interrupted):
-                account = backfill(declaration, places, requests or None, output)
+                account = backfill(declaration, places, requests or None, output, engine=engine)
     seconds = time.monotonic() - started
     if as_json:
         said = dataclasses.asdict(account) | {"counted": account.counted, "seconds": seconds, "output": str(output)}

@@ -20,9 +20,13 @@ from pipeline.cli.options import (
     Debug,
     Events,
     Features,
+    FlinkMaster,
+    Parallelism,
+    Runner,
     Set,
     Store,
     by_source,
+    engine_of,
     load,
 )
 
@@ -80,6 +84,9 @@ def stream_command(
         int, typer.Option(help="Port for Prometheus on /metrics, and readiness on /ready; 0: none.", min=0, max=65535)
     ] = 0,
     metrics_host: Annotated[str, typer.Option(help="The address that this port is on.")] = "127.0.0.1",
+    runner: Runner = "local",
+    flink_master: FlinkMaster = "",
+    parallelism: Parallelism = 1,
     debug: Debug = False,
 ) -> None:
     """Keeps the online store fresh from the streams, until they end or SIGTERM drains it."""
@@ -91,12 +98,13 @@ def stream_command(
         from pipeline.live.metrics_server import metrics_server
         from pipeline.live.place import Place
 
+        engine = engine_of(runner, flink_master, parallelism)
         opened = sources_of(declaration, _one_each(declaration, sources, "--source"))
         with metrics_server(metrics_port, metrics_host) as port:
             if port:
                 typer.echo(f"metrics on http://{metrics_host}:{port}/metrics", err=True)
             place = Place(store, declaration.features_fingerprint)
-            counts = stream(declaration, opened, place, dead_letters, batch_events, drain_on_signals=True)
+            counts = stream(declaration, opened, place, dead_letters, batch_events, True, engine)
         typer.echo(json.dumps(dataclasses.asdict(counts)))
 
 

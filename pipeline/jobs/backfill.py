@@ -7,6 +7,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import Declaration, InputError
+from pipeline.engines.engine import LOCAL, Engine
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.live.account import Account
 from pipeline.live.backfill import Backfill
@@ -15,7 +16,6 @@ from pipeline.whole_directory import whole_directory
 
 _SHARD_BYTES = 16 << 20
 _MOST_SHARDS = 256
-_LOCAL = ("--runner=FnApiRunner",)
 
 
 def backfill(
@@ -24,7 +24,7 @@ def backfill(
     requests: str | None,
     output: Path,
     shards: int | None = None,
-    beam_args: Sequence[str] = _LOCAL,
+    engine: Engine = LOCAL,
 ) -> Account:
     """Writes a directory of Parquet files: each request's columns, its id, and its live features at full width.
 
@@ -35,7 +35,7 @@ def backfill(
       requests: Where the requests are; None: the events of the sources that have the dataset's columns.
       output: The directory, which must not exist; its parent is made.
       shards: Into how many parts keys are split; None: as the size of the files says.
-      beam_args: The options of the runner.
+      engine: Where it runs; it must reach the files under the paths given here.
 
     Raises:
       DeclarationError: It has no live features, or not such a source.
@@ -48,7 +48,7 @@ def backfill(
     split = shards or shards_for([*(file for _, file in found), *asking])
     with whole_directory(output, "backfill", "--output PATH") as (scratch, parts):
         report = scratch / "account.json"
-        with beam.Pipeline(options=PipelineOptions(list(beam_args))) as pipeline:
+        with beam.Pipeline(options=PipelineOptions(list(engine.beam_args))) as pipeline:
             _ = (
                 pipeline
                 | "Backfill" >> Backfill(declaration, found, asking, str(scratch / "pieces"), str(parts), split)
