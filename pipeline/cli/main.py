@@ -18,6 +18,7 @@ from rich.console import Console
 
 from pipeline.cli import live, model_server
 from pipeline.cli.backfill import backfill_command
+from pipeline.cli.doctor import doctor_command
 from pipeline.cli.explain import explain_command
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.features import features_app
@@ -49,6 +50,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, add_completion=False, pret
 schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.command("backfill")(backfill_command)
+app.command("doctor")(doctor_command)
 app.command("explain")(explain_command)
 app.add_typer(live.app)
 app.add_typer(model_server.app)
