@@ -69,8 +69,9 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(autouse=True)
 def short_lived(monkeypatch: pytest.MonkeyPatch) -> None:
-    """JVMs that live a minute do not compile twice."""
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+    """JVMs that live a minute do not compile twice; and on a busy machine they take longer than 10 s to start."""
+    options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dpekko.remote.classic.startup-timeout=300s"
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", options)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def trips() -> Path:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Cluster]:
+def running(tmp_path: Path, short_lived: None) -> Iterator[Cluster]:
     """A job manager."""
     with cluster(tmp_path) as made:
         yield made
