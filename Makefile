@@ -2,8 +2,10 @@
 
 UV := $(shell command -v uv || echo .uv/bin/uv)
 ARGS ?=
+FLINK := deploy/flink
+TRIPS := .venv/lib/python3.11/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv
 
-.PHONY: run test check format vertex airflow terraform clean
+.PHONY: run test check format flink flink-test vertex airflow terraform clean
 
 run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
@@ -35,13 +37,26 @@ terraform: .venv/.ready  ## builds tflint, and checks the Terraform with it
 	GOBIN=$(CURDIR)/.tools go install github.com/terraform-linters/tflint@v0.64.0
 	$(UV) run --locked pytest tests/deploy/test_terraform.py $(ARGS)
 
+flink: .venv/.ready $(FLINK)/.venv/.ready $(FLINK)/target/job-server.jar  ## gets Flink, and replays the trips on it
+	$(FLINK)/.venv/bin/twinbeam replay --runner flink --set data=$(TRIPS) --set live.lookback=60d $(ARGS)
+
+flink-test: .venv/.ready $(FLINK)/.venv/.ready $(FLINK)/target/job-server.jar  ## the jobs on Flink, killed and not
+	$(UV) run --locked pytest -v tests/engines/flink.py $(ARGS)
+
 clean:  ## removes what can be made again
-	rm -rf build dist .venv .uv .tools deploy/airflow/.venv *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf build dist .venv .uv .tools deploy/*/.venv deploy/flink/target *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Everything is compiled here, once, so that the first run does not have to.
 .venv/.ready: $(UV) uv.lock pyproject.toml
 	UV_COMPILE_BYTECODE=1 $(UV) sync --locked
 	touch $@
+
+$(FLINK)/.venv/.ready: $(UV) $(FLINK)/uv.lock $(FLINK)/pyproject.toml
+	$(UV) sync --locked --project $(FLINK)
+	touch $@
+
+$(FLINK)/target/job-server.jar: $(FLINK)/pom.xml
+	mvn --batch-mode --quiet --file $< package
 
 .uv/bin/uv:
 	python3 -m venv .uv

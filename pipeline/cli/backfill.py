@@ -20,17 +20,20 @@ from pipeline.cli.options import (
     Debug,
     Events,
     Features,
+    FlinkMaster,
     JobName,
+    Parallelism,
     Runner,
     Set,
-    Where,
     by_source,
     dataflow_only,
+    engine_of,
     job_name_of,
     load,
 )
 from pipeline.cli.quiet import noise_to
 from pipeline.dataflow.settings import load_settings
+from pipeline.engines.engine import Engine
 from pipeline.whole_directory import clear
 
 if TYPE_CHECKING:
@@ -45,25 +48,27 @@ def backfill_command(
     requests: Annotated[
         str, typer.Option(help="Who asks, and when: file, directory or glob; else the events.", metavar="PATH")
     ] = "",
-    runner: Runner = Where.local,
+    runner: Runner = "local",
     dataflow: Dataflow = DEFAULT_DATAFLOW,
     dataflow_set: DataflowSet = [],  # noqa: B006
     job_name: JobName = "",
+    flink_master: FlinkMaster = "",
+    parallelism: Parallelism = 1,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Computes the live features of recorded requests from recorded events, in this process or on Dataflow."""
-    if runner is Where.local:
+    """Computes the live features of recorded requests from recorded events, in this process or elsewhere."""
+    if runner != "dataflow":
         dataflow_only(dataflow, dataflow_set=dataflow_set, job_name=job_name)
     started = time.monotonic()
     failures = Failures(debug, as_json, Path(output))
     with ending(failures):
         declaration = load(features, overrides)
+        engine = engine_of(runner, flink_master, parallelism)
         places = by_source(declaration, events, "--events")
-        arguments = ["--runner=FnApiRunner"]
-        if runner is Where.dataflow:
+        if runner == "dataflow":
             name = job_name_of(declaration, job_name, "backfill")
-            arguments = load_settings(dataflow, dataflow_set).beam_args(name)
+            engine = Engine(tuple(load_settings(dataflow, dataflow_set).beam_args(name)))
         from pipeline.jobs.backfill import backfill
 
         with noise_to(Path("/dev/null")) as files:
@@ -74,7 +79,7 @@ def backfill_command(
                 return failures.show(KeyboardInterrupt(), out, err, None)
 
             with ending(failures, out, err), interrupt_ends(interrupted):
-                account = backfill(declaration, places, requests or None, output, beam_args=arguments)
+                account = backfill(declaration, places, requests or None, output, engine=engine)
     seconds = time.monotonic() - started
     if as_json:
         said = dataclasses.asdict(account) | {"counted": account.counted, "seconds": seconds, "output": output}

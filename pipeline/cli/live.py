@@ -23,13 +23,15 @@ from pipeline.cli.options import (
     Debug,
     Events,
     Features,
+    FlinkMaster,
     JobName,
+    Parallelism,
     Runner,
     Set,
     Store,
-    Where,
     by_source,
     dataflow_only,
+    engine_of,
     job_name_of,
     load,
 )
@@ -93,16 +95,18 @@ def stream_command(
         int, typer.Option(help="Port for Prometheus on /metrics, and readiness on /ready; 0: none.", min=0, max=65535)
     ] = 0,
     metrics_host: Annotated[str, typer.Option(help="The address that this port is on.")] = "127.0.0.1",
-    runner: Runner = Where.local,
+    runner: Runner = "local",
     dataflow: Dataflow = DEFAULT_DATAFLOW,
     dataflow_set: DataflowSet = [],  # noqa: B006
     job_name: JobName = "",
     shards: Shards = DEFAULT_SHARDS,
     update: Annotated[bool, typer.Option("--update", help="Replaces the running job of that name.")] = False,
+    flink_master: FlinkMaster = "",
+    parallelism: Parallelism = 1,
     debug: Debug = False,
 ) -> None:
     """Keeps the online store fresh from the streams, until they end or SIGTERM drains it; on Dataflow, starts a job."""
-    if runner is Where.local:
+    if runner != "dataflow":
         named = {
             "dataflow_set": dataflow_set,
             "job_name": job_name,
@@ -116,7 +120,7 @@ def stream_command(
         declaration = load(features, overrides)
         urls = one_each(declaration, sources, "--source")
         only_errors_of_ours(debug)
-        if runner is Where.dataflow:
+        if runner == "dataflow":
             typer.echo(
                 json.dumps(
                     _submit(declaration, urls, store, dead_letters, dataflow, dataflow_set, job_name, shards,
@@ -129,12 +133,13 @@ def stream_command(
         from pipeline.live.metrics_server import metrics_server
         from pipeline.live.place import Place
 
+        engine = engine_of(runner, flink_master, parallelism)
         opened = sources_of(declaration, urls)
         with metrics_server(metrics_port, metrics_host) as port:
             if port:
                 typer.echo(f"metrics on http://{metrics_host}:{port}/metrics", err=True)
             place = Place(store, declaration.features_fingerprint)
-            counts = stream(declaration, opened, place, dead_letters, batch_events, drain_on_signals=True)
+            counts = stream(declaration, opened, place, dead_letters, batch_events, True, engine)
         typer.echo(json.dumps(dataclasses.asdict(counts)))
 
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from pipeline.cli import compiling, live, model_server
 from pipeline.cli.backfill import backfill_command
 from pipeline.cli.dataflow import dataflow_app
+from pipeline.cli.doctor import doctor_command
 from pipeline.cli.explain import explain_command
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.features import features_app
@@ -51,6 +52,7 @@ schema_app = typer.Typer(help="Looks after the curated schema.", no_args_is_help
 app.add_typer(schema_app, name="schema")
 app.command("backfill")(backfill_command)
 app.add_typer(compiling.app, name="compile")
+app.command("doctor")(doctor_command)
 app.command("explain")(explain_command)
 app.add_typer(dataflow_app, name="dataflow")
 app.add_typer(live.app)

@@ -1,15 +1,17 @@
 """The options that several commands have, each declared once."""
 
-import enum
 import json
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from modules.spec import Declaration, InputError, load_declaration
 from modules.spec.instant import read_instant
+
+if TYPE_CHECKING:
+    from pipeline.engines.engine import Engine
 
 DEFAULT_FEATURES = Path("schema/taxi/features.yaml")
 DEFAULT_OUTPUT = Path("build")
@@ -34,16 +36,12 @@ Events = Annotated[
     list[str],
     typer.Option(help="Recorded events, of a source: file, directory or glob.", metavar="[SOURCE=]PATH"),
 ]
-
-
-class Where(enum.StrEnum):
-    """Which runner has the Beam jobs."""
-
-    local = "local"
-    dataflow = "dataflow"
-
-
-Runner = Annotated[Where, typer.Option(help="Where Beam's jobs run: in this process, or on Google Cloud Dataflow.")]
+FlinkMaster = Annotated[
+    str, typer.Option(help="The job manager; without it, a cluster for this job alone.", metavar="HOST:PORT")
+]
+Parallelism = Annotated[int, typer.Option(help="Flink's task slots for the job.", min=1)]
+RUNNER = typer.Option(help="Where the Beam job runs: in this process, or elsewhere.")
+Runner = Annotated[Literal["local", "dataflow", "flink"], RUNNER]
 Dataflow = Annotated[Path, typer.Option(help="Settings of jobs on Dataflow.", metavar="FILE")]
 DataflowSet = Annotated[
     list[str], typer.Option("--dataflow-set", help="Overrides a setting: max_workers=20.", metavar="FIELD=VALUE")
@@ -112,3 +110,19 @@ def by_source(declaration: Declaration, given: list[str], option: str) -> dict[s
             name, place = sources[0], each
         found.setdefault(name, []).append(place)
     return found
+
+
+def engine_of(runner: str, flink_master: str, parallelism: int) -> "Engine":
+    """The engine that the options name.
+
+    Raises:
+      InputError: An option of Flink is given to the local runner, or Flink is not there.
+    """
+    from pipeline.engines.engine import LOCAL
+    from pipeline.engines.flink import EMBEDDED, Flink
+
+    if runner == "flink":
+        return Flink(flink_master or EMBEDDED, parallelism).engine()
+    if flink_master or parallelism > 1:
+        raise InputError("--flink-master and --parallelism are for --runner flink. Leave them, or give it, too.")
+    return LOCAL

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -15,6 +15,7 @@ from pipeline.cli.options import (
     DEFAULT_DATAFLOW,
     DEFAULT_FEATURES,
     DEFAULT_OUTPUT,
+    RUNNER,
     Dataflow,
     DataflowSet,
     Debug,
@@ -22,10 +23,8 @@ from pipeline.cli.options import (
     Features,
     JobName,
     Output,
-    Runner,
     Set,
     Store,
-    Where,
     by_source,
     dataflow_only,
     job_name_of,
@@ -56,7 +55,7 @@ def predict_command(
     features: Features = DEFAULT_FEATURES,
     overrides: Set = [],  # noqa: B006
     output: Output = DEFAULT_OUTPUT,
-    runner: Runner = Where.local,
+    runner: Annotated[Literal["local", "dataflow"], RUNNER] = "local",
     dataflow: Dataflow = DEFAULT_DATAFLOW,
     dataflow_set: DataflowSet = [],  # noqa: B006
     job_name: JobName = "",
@@ -76,7 +75,7 @@ def predict_command(
         raise typer.BadParameter("name the directory to write.", param_hint="--to")
     if events and store:
         raise typer.BadParameter("give one of them, or none.", param_hint="--events, --store")
-    if runner is Where.local:
+    if runner == "local":
         dataflow_only(dataflow, dataflow_set=dataflow_set, job_name=job_name)
     elif requests is None:
         raise typer.BadParameter("these go with --requests.", param_hint="--runner")
@@ -86,7 +85,7 @@ def predict_command(
         base = Workspace(output).serving(declaration.dataset)
         model = versions.one(base, version) if version else versions.newest(base)
         arguments = ["--runner=FnApiRunner"]
-        if runner is Where.dataflow:
+        if runner == "dataflow":
             name = job_name_of(declaration, job_name, "predict")
             arguments = load_settings(dataflow, dataflow_set).beam_args(name)
         with noise_to(Path("/dev/null")) as files:

@@ -2,14 +2,27 @@
 
 import dataclasses
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from modules.spec.instant import written_instant
 from pipeline.cli.failures import Failures, ending
 from pipeline.cli.live import make_directory, only_errors_of_ours
-from pipeline.cli.options import DEFAULT_FEATURES, AsJson, Debug, Events, Features, Set, by_source, load
+from pipeline.cli.options import (
+    DEFAULT_FEATURES,
+    RUNNER,
+    AsJson,
+    Debug,
+    Events,
+    Features,
+    FlinkMaster,
+    Parallelism,
+    Set,
+    by_source,
+    engine_of,
+    load,
+)
 
 if TYPE_CHECKING:
     from pipeline.jobs.replay import Replayed
@@ -31,6 +44,9 @@ def replay_command(
     duplicates: Annotated[float, typer.Option(help="The share of events given twice.", min=0, max=1)] = 0.05,
     late: Annotated[bool, typer.Option(help="Takes events in late, up to their source's lateness.")] = True,
     seed: Annotated[int, typer.Option(help="From which all chance comes.", min=0, max=2**60 - 1)] = 1,
+    runner: Annotated[Literal["local", "flink"], RUNNER] = "local",
+    flink_master: FlinkMaster = "",
+    parallelism: Parallelism = 1,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
@@ -42,7 +58,9 @@ def replay_command(
         paths = by_source(declaration, events, "--events")
         from pipeline.jobs.replay import Disorder, replay
 
-        found = replay(declaration, paths, requests or None, store or None, Disorder(shuffle, duplicates, late, seed))
+        engine = engine_of(runner, flink_master, parallelism)
+        disorder = Disorder(shuffle, duplicates, late, seed)
+        found = replay(declaration, paths, requests or None, store or None, disorder, engine=engine)
         if as_json:
             typer.echo(json.dumps(dataclasses.asdict(found)))
         else:

@@ -8,6 +8,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import Declaration, InputError
+from pipeline.engines.engine import LOCAL, Engine
 from pipeline.ingest.files import InputFile, find_files, size
 from pipeline.jobs.places import read_report, whole, workers_reach, write_text
 from pipeline.live.account import Account
@@ -16,7 +17,6 @@ from pipeline.live.history import event_files
 
 _SHARD_BYTES = 16 << 20
 _MOST_SHARDS = 256
-_LOCAL = ("--runner=FnApiRunner",)
 
 
 def backfill(
@@ -25,7 +25,7 @@ def backfill(
     requests: str | None,
     output: Path | str,
     shards: int | None = None,
-    beam_args: Sequence[str] = _LOCAL,
+    engine: Engine = LOCAL,
 ) -> Account:
     """Writes a directory of Parquet files: each request's columns, its id, and its live features at full width.
 
@@ -36,7 +36,7 @@ def backfill(
       requests: Where the requests are; None: the events of the sources that have the dataset's columns.
       output: The directory, which must not exist; its parent is made. At gs:// it is complete once it has _SUCCESS.
       shards: Into how many parts keys are split; None: as the size of the files says.
-      beam_args: The options of the runner.
+      engine: Where it runs; it must reach the files under the paths given here.
 
     Raises:
       DeclarationError: It has no live features, or not such a source.
@@ -46,7 +46,7 @@ def backfill(
     """
     found = event_files(declaration, events)
     asking = find_files(requests) if requests is not None else _dataset_events(declaration, found)
-    options = PipelineOptions(list(beam_args))
+    options = PipelineOptions(list(engine.beam_args))
     workers_reach(options, [*(file.path for _, file in found), *(file.path for file in asking), str(output)])
     split = shards or shards_for([*(file for _, file in found), *asking])
     with whole(str(output), options, "backfill", "--output PATH") as (scratch, parts):

@@ -17,6 +17,7 @@ from modules.kernel.plan import Entity, named_sources
 from modules.live import entities
 from modules.spec import Declaration, InputError
 from modules.spec.duration import written
+from pipeline.engines.engine import LOCAL, Engine
 from pipeline.ingest.files import InputFile
 from pipeline.jobs.backfill import backfill
 from pipeline.jobs.explain import asked_columns
@@ -112,6 +113,7 @@ def replay(
     store: str | None,
     disorder: Disorder,
     batch_events: int = 20_000,
+    engine: Engine = LOCAL,
 ) -> Replayed:
     """Replays recorded events, and compares what the store answers with what the batch job computes, bit by bit.
 
@@ -122,6 +124,7 @@ def replay(
       store: The URL of an online store, in which a namespace is made and removed; None: a SQLite file of its own.
       disorder: What is done to the events on their way.
       batch_events: How many events are merged at once at most.
+      engine: Where both jobs run: a runner whose workers are in this process.
 
     Raises:
       DeclarationError, InputError: What backfill or stream refuse, or a disorder that is not accepted.
@@ -131,10 +134,10 @@ def replay(
     with tempfile.TemporaryDirectory(prefix="twinbeam-replay-") as scratch:
         place = Place(store or f"sqlite://{scratch}/rows.db", f"replay-{uuid.uuid4().hex}")
         place.open().close()  # a URL that names no store is refused before the long part
-        account = backfill(declaration, events, requests, Path(scratch, "batch"))
+        account = backfill(declaration, events, requests, Path(scratch, "batch"), engine=engine)
         comparison = _Comparison(declaration, Path(scratch, "batch"))
         try:
-            comparison.run(parts, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=True)
+            comparison.run(parts, place, f"{scratch}/dead_letters", batch_events, True, engine)
         finally:
             drop_namespace(place.url, place.namespace)
         return Replayed(**vars(comparison.result()), events=account.events)
@@ -163,7 +166,7 @@ def compare(
     comparison = _Comparison(declaration, expected)
     place = Place(store, declaration.features_fingerprint)
     parts = recorded(declaration, files, disorder)
-    comparison.run(parts, place, f"{scratch}/dead_letters", batch_events, drain_on_signals=False)
+    comparison.run(parts, place, f"{scratch}/dead_letters", batch_events, False, LOCAL)
     return comparison.result()
 
 
@@ -238,6 +241,7 @@ class _Comparison:
         dead_letters: str,
         batch_events: int,
         drain_on_signals: bool,
+        engine: Engine,
     ) -> None:
         """Streams the events, and reads at each pause."""
         name = uuid.uuid4().hex
@@ -248,7 +252,7 @@ class _Comparison:
             )
             pace(name, pacer)
             try:
-                stream(self._declaration, sources, place, dead_letters, batch_events, drain_on_signals)
+                stream(self._declaration, sources, place, dead_letters, batch_events, drain_on_signals, engine)
             finally:
                 pace(name, None)
         if pacer.pause is not None:

@@ -10,18 +10,19 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import apache_beam as beam
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.kernel.plan import named_sources
 from modules.live import entities
 from modules.spec import Declaration, DeclarationError, InputError
 from pipeline.dead_letters import open_dead_letters
+from pipeline.engines.engine import LOCAL, Engine
 from pipeline.live.bootstrap import unfinished
 from pipeline.live.columns import event_columns
 from pipeline.live.control import Control, Counts, forget, register
 from pipeline.live.merge_events import MergeEvents
 from pipeline.live.place import Place
-from pipeline.live.poll_events import PollEvents
+from pipeline.live.poll_events import PollEvents, Share
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventSource
 from pipeline.sources.urls import open_source
@@ -43,12 +44,16 @@ class Stream(beam.PTransform):
     """Where the dead letters go: a directory, or the URL of a topic."""
     batch_events: int
     """How many events are merged at once at most."""
+    engine: Engine
+    """Where it runs."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[None]:
-        polling = PollEvents(self.job, self.place, self.batch_events)
+        shares = [Share(tuple(self.sources), n, self.engine.parallelism) for n in range(self.engine.parallelism)]
+        polling = PollEvents(self.job, self.place, self.batch_events, self.engine.renewed)
         return (
             begin
-            | "Sources" >> beam.Create([self.sources])
+            | "Shares" >> beam.Create(shares)
+            | "Spread" >> beam.Reshuffle()
             | "Poll" >> beam.ParDo(polling)
             | "Merge" >> beam.ParDo(MergeEvents(self.job, self.declaration, self.place, self.dead_letters))
         )
@@ -93,8 +98,9 @@ def stream(
     dead_letters: str,
     batch_events: int = 20_000,
     drain_on_signals: bool = False,
+    engine: Engine = LOCAL,
 ) -> Counts:
-    """Runs the streaming job in this process until its sources end, or until it is drained.
+    """Runs the streaming job until its sources end, or until it is drained.
 
     Args:
       declaration: The live features.
@@ -103,6 +109,7 @@ def stream(
       dead_letters: Where the dead letters go.
       batch_events: How many events are merged at once at most.
       drain_on_signals: Whether SIGTERM and SIGINT end the job once what was polled is merged and acknowledged.
+      engine: Where it runs.
 
     Raises:
       InputError: What the sources hold cannot be read, or a bootstrap of the rows was begun and is not done.
@@ -110,7 +117,7 @@ def stream(
         acknowledged.
     """
     check = functools.partial(no_bootstrap_underway, place=place)
-    return run_stream(declaration, sources, place, dead_letters, check, batch_events, drain_on_signals)
+    return run_stream(declaration, sources, place, dead_letters, check, batch_events, drain_on_signals, engine)
 
 
 def no_bootstrap_underway(store: OnlineStore, place: Place) -> None:
@@ -134,6 +141,7 @@ def run_stream(
     check: Callable[[OnlineStore], None],
     batch_events: int,
     drain_on_signals: bool = False,
+    engine: Engine = LOCAL,
 ) -> Counts:
     """Runs the job as `stream` does, after a check of what the store holds."""
     job = uuid.uuid4().hex
@@ -143,8 +151,10 @@ def run_stream(
         with _drained_by_signals(told, drain_on_signals):
             with place.open() as opened:
                 patiently(lambda: check(opened), told.draining)
-            while not told.ended and not told.draining.is_set():
-                _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events), told)
+            while not told.draining.is_set():
+                _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events, engine), told)
+                if told.ended or not engine.renewed:
+                    break
                 gc.collect()  # what the runner kept of its bundles refers to itself
         return told.counts
     finally:
@@ -152,7 +162,8 @@ def run_stream(
 
 
 def _run(transform: Stream, told: Control) -> None:
-    pipeline = beam.Pipeline(runner=FnApiRunner())
+    engine = transform.engine
+    pipeline = beam.Pipeline(options=PipelineOptions([*engine.beam_args, *engine.stream_args]))
     pipeline | "Stream" >> transform
     try:
         pipeline.run().wait_until_finish()

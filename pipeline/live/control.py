@@ -32,15 +32,25 @@ class Control:
 
     counts: Counts = dataclasses.field(default_factory=Counts)
     """What it did so far."""
+    _counting: threading.Lock = dataclasses.field(default_factory=threading.Lock)
 
     draining: threading.Event = dataclasses.field(default_factory=threading.Event)
     """Set: merge and acknowledge what was polled, then end."""
     ended: bool = False
-    """Whether all sources have ended."""
+    """Whether all sources have ended; of no meaning where several workers share them."""
     merged: set[str] = dataclasses.field(default_factory=set)
     """The sources of which something is merged."""
     error: TwinbeamError | None = None
     """Why the job failed; a runner turns exceptions into errors of its own."""
+
+    def count(self, more: Counts) -> None:
+        """Adds what one of its workers did; they may be threads of this process."""
+        with self._counting:
+            self.counts.events += more.events
+            self.counts.merged += more.merged
+            self.counts.duplicates += more.duplicates
+            for reason, letters in more.dead_letters.items():
+                self.counts.dead_letters[reason] = self.counts.dead_letters.get(reason, 0) + letters
 
     @contextlib.contextmanager
     def hearing(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """The end of the streaming job: batches of events become rows, dead letters and registers, in that order of safety."""
 
 import functools
+from collections import Counter
 from collections.abc import Iterator
 
 import apache_beam as beam
@@ -14,7 +15,7 @@ from pipeline.dead_letters import DeadLetter, Reason, open_dead_letters
 from pipeline.ingest.conform import conform
 from pipeline.live import metrics
 from pipeline.live.columns import event_columns
-from pipeline.live.control import Control, control
+from pipeline.live.control import Control, Counts, control
 from pipeline.live.merge import MergeResult, OnlineWriter
 from pipeline.live.parse import Parsed, parse
 from pipeline.live.place import Place
@@ -72,7 +73,7 @@ class MergeEvents(beam.DoFn):
             for broken in batch.broken
         ]
         read = len(batch.rows) + len(batch.broken)
-        told.counts.events += read
+        told.count(Counts(events=read))
         metrics.EVENTS.labels(batch.source).inc(read)
         if len(batch.rows):
             parsed = parse(self._sources[batch.source], self._types[batch.source], batch.rows, batch.ingest)
@@ -84,7 +85,7 @@ class MergeEvents(beam.DoFn):
             patiently(lambda: self._dead_letters.write(letters), told.draining)
             for letter in letters:
                 metrics.DEAD_LETTERS.labels(batch.source, letter.reason).inc()
-                told.counts.dead_letters[letter.reason] = told.counts.dead_letters.get(letter.reason, 0) + 1
+            told.count(Counts(dead_letters=Counter(letter.reason for letter in letters)))
         patiently(lambda: writer.advance(batch.partition, batch.watermark, batch.position), told.draining)
         metrics.watermark(batch.source, writer.watermark)
         told.merged.add(batch.source)
@@ -133,8 +134,7 @@ def _closed(batch: EventBatch, parsed: Parsed, result: MergeResult, bootstrapped
 
 
 def _count(batch: EventBatch, merged: int, result: MergeResult, told: Control) -> None:
-    told.counts.merged += merged
-    told.counts.duplicates += result.duplicates
+    told.count(Counts(merged=merged, duplicates=result.duplicates))
     metrics.MERGED.labels(batch.source).inc(merged)
     metrics.DUPLICATES.labels(batch.source).inc(result.duplicates)
     metrics.CONTENDED.labels(batch.source).inc(result.refused)

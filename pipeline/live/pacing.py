@@ -1,6 +1,7 @@
 """Sources that stop together at given ingest times, so that what is merged by then can be read before they go on."""
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ class Pacer:
         """
         self._pauses, self._partitions, self._reached = list(pauses), partitions, reached
         self._at = 0
+        self._arriving = threading.Lock()
         self._arrived: set[tuple[str, str]] = set()
 
     @property
@@ -30,13 +32,16 @@ class Pacer:
         """The next pause; None after the last."""
         return self._pauses[self._at] if self._at < len(self._pauses) else None
 
-    def arrive(self, source: str, partition: str) -> None:
-        """A partition has given everything before the pause, and it is merged."""
-        self._arrived.add((source, partition))
-        if len(self._arrived) == self._partitions:
-            self._reached(self._pauses[self._at])
-            self._arrived.clear()
-            self._at += 1
+    def arrive(self, source: str, partition: str, pause: int) -> None:
+        """A partition has given everything before a pause, and it is merged. Workers may say so at once."""
+        with self._arriving:
+            if pause != self.pause:
+                return  # all have arrived meanwhile
+            self._arrived.add((source, partition))
+            if len(self._arrived) == self._partitions:
+                self._reached(pause)
+                self._arrived.clear()
+                self._at += 1
 
 
 _PACERS: dict[str, Pacer] = {}
@@ -84,7 +89,7 @@ class _PacedPartition(Partition):
         if pause is None:
             return None
         if self._given == pause:  # polled again: what was given is merged
-            pacer.arrive(self._source.name, self._partition)
+            pacer.arrive(self._source.name, self._partition, pause)
             return self._nothing(pause)
         self._inner.pause_at(pause)
         batch = self._inner.poll(max_events)

@@ -1,8 +1,9 @@
 """A Beam source: polls partitions in batches, and acknowledges once the runner has committed what came of them."""
 
+import dataclasses
 import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -44,63 +45,73 @@ class _Polls(RestrictionProvider):
 _POLLS = beam.DoFn.RestrictionParam(_Polls())
 
 
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """Those partitions of the sources that one worker polls: each `of`-th, from `number` on."""
+
+    sources: tuple[EventSource, ...]
+    number: int
+    of: int
+
+
 class PollEvents(beam.DoFn):
-    """Sources -> batches of their events, each partition in its own order.
+    """Shares -> batches of their events, each partition in its own order.
 
     A partition is opened where the store's registers say that it is merged to, and stays open between bundles.
     """
 
-    def __init__(self, job: str, place: Place, batch_events: int) -> None:
-        self._job, self._place, self._batch_events = job, place, batch_events
+    def __init__(self, job: str, place: Place, batch_events: int, renewed: bool) -> None:
+        self._job, self._place, self._batch_events, self._renewed = job, place, batch_events, renewed
 
     def setup(self) -> None:
-        self._open: list[Partition] = []
+        self._open: dict[int, list[Partition]] = {}
         self._bundles = 0
 
     def teardown(self) -> None:
-        for partition in self._open:
-            partition.close()
+        for partitions in self._open.values():
+            for partition in partitions:
+                partition.close()
 
     @beam.DoFn.unbounded_per_element()
     def process(
         self,
-        element: Any,
+        share: Share,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
         tracker: Any = _POLLS,
     ) -> Iterator[EventBatch]:
         told = control(self._job)
         with told.hearing():
-            yield from self._poll(element, told, finalizer, tracker)
+            yield from self._poll(share, told, finalizer, tracker)
 
-    def _poll(self, element: Any, told: Control, finalizer: Any, tracker: Any) -> Iterator[EventBatch]:
-        if not self._open:
-            sources: Sequence[EventSource] = element  # Beam's type checks know no protocols
-            self._open = patiently(lambda: self._open_all(sources), told.draining)
+    def _poll(self, share: Share, told: Control, finalizer: Any, tracker: Any) -> Iterator[EventBatch]:
+        if share.number not in self._open:
+            self._open[share.number] = patiently(lambda: self._open_all(share), told.draining)
+        mine = self._open[share.number]
         given: list[tuple[Partition, EventBatch]] = []
         over: list[Partition] = []
         finalizer.register(lambda: _acknowledge(given, over, told))
         self._bundles += 1
         number, until = tracker.current_restriction().start, time.monotonic() + _BUNDLE_S
         while tracker.try_claim(number):
-            if told.draining.is_set() or told.ended or self._bundles > _RENEW_AFTER:
+            if told.draining.is_set() or not mine or (self._renewed and self._bundles > _RENEW_AFTER):
                 tracker.try_claim(_END)
                 return
             number += 1
-            for partition in list(self._open):
+            for partition in list(mine):
                 batch = patiently(functools.partial(partition.poll, self._batch_events), told.draining)
                 if batch is None:
-                    self._open.remove(partition)
+                    mine.remove(partition)
                     over.append(partition)
                 else:
                     yield batch
                     given.append((partition, batch))
-            told.ended = not self._open
-            if time.monotonic() > until and not told.ended:
+            told.ended = not mine
+            if mine and time.monotonic() > until:
                 tracker.defer_remainder()
                 return
 
-    def _open_all(self, sources: Sequence[EventSource]) -> list[Partition]:
-        found = [(source, partition) for source in sources for partition in source.partitions()]
+    def _open_all(self, share: Share) -> list[Partition]:
+        found = [(source, partition) for source in share.sources for partition in source.partitions()]
         entered = [
             Register(source.name, partition, NEVER, 0)
             for source, partition in found
@@ -109,7 +120,8 @@ class PollEvents(beam.DoFn):
         with self._place.open() as store:
             store.advance(entered)  # before the first batch is merged: the watermark waits for all of them
             positions = {(r.source, r.partition): r.position for r in store.registers()}
-        return [source.open(partition, positions.get((source.name, partition), 0)) for source, partition in found]
+        mine = found[share.number :: share.of]
+        return [source.open(partition, positions.get((source.name, partition), 0)) for source, partition in mine]
 
 
 def _acknowledge(given: list[tuple[Partition, EventBatch]], over: list[Partition], told: Control) -> None:

@@ -29,7 +29,7 @@ def snippets(page: str) -> list[tuple[str, str]]:
 @pytest.fixture
 def project(tmp_path: Path, taxi_run: Path) -> Path:
     """What a user has after `make run`: the repository, and a finished run in build/."""
-    kept = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+    kept = shutil.ignore_patterns(".*", "build", "dist", "target", "*.egg-info", "__pycache__")
     checkout = Path(shutil.copytree(ROOT, tmp_path / "project", ignore=kept))
     shutil.copytree(taxi_run, checkout / "build")
     return checkout

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from modules.spec import Declaration, DeclarationError, InputError
+from pipeline.engines.engine import LOCAL, Engine
 from pipeline.jobs.stream import sources_of, stream
 from pipeline.live import poll_events
 from pipeline.live.place import Place
@@ -36,6 +37,20 @@ def test_each_source_is_merged_however_far_the_others_are(
     with here.open() as store:
         found = {register.source: (register.watermark, register.position) for register in store.registers()}
     assert found == {name: (max(event["taken_in"] for event in some) + 1, len(some)) for name, some in events.items()}
+
+
+def test_workers_share_the_partitions(
+    tmp_path: Path, declaration: Declaration, here: Place, wanted: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The local runner takes their turns one after the other; what each polls is its own all the same."""
+    monkeypatch.setattr(poll_events, "_BUNDLE_S", 0.0)
+    events = {"rides": rides(200), "payments": payments(rides(300))}
+    urls = {name: write(tmp_path / f"{name}.jsonl", some) for name, some in events.items()}
+    three = Engine(LOCAL.beam_args, parallelism=3)
+    counts = stream(declaration, sources_of(declaration, urls), here, f"{tmp_path}/dead", 50, engine=three)
+    assert (counts.events, counts.duplicates) == (500, 0)
+    merged(declaration, events, wanted)
+    assert Rows.of(declaration, here, events) == Rows.of(declaration, wanted, events)
 
 
 def test_a_source_without_a_stream_and_one_that_is_not_declared(declaration: Declaration) -> None:

@@ -63,6 +63,15 @@ def test_opened_again_it_goes_on_where_it_was(source: Paced) -> None:
     assert set(first.rows["number"].to_pylist() + rest.rows["number"].to_pylist()) == set(range(0, 20, 2))
 
 
+def test_who_says_late_that_it_has_arrived_is_not_counted_at_the_next_pause() -> None:
+    reached: list[int] = []
+    pacer = Pacer([5, 8], 2, reached.append)
+    for partition in ("0", "1", "0"):  # the third is that of a worker which had not seen the pause end
+        pacer.arrive("rides", partition, 5)
+    pacer.arrive("rides", "1", 8)
+    assert (reached, pacer.pause) == ([5], 8)
+
+
 def test_what_fails_at_a_pause_is_done_again(source: Paced) -> None:
     failing = iter([ValueError("away"), None])
 
@@ -72,7 +81,7 @@ def test_what_fails_at_a_pause_is_done_again(source: Paced) -> None:
 
     pacer = Pacer([5], 1, reached)
     with pytest.raises(ValueError, match="away"):
-        pacer.arrive("rides", "0")
+        pacer.arrive("rides", "0", 5)
     assert pacer.pause == 5
-    pacer.arrive("rides", "0")
+    pacer.arrive("rides", "0", 5)
     assert pacer.pause is None
