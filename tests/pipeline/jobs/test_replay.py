@@ -82,7 +82,7 @@ DIFFERENCE = Difference(
 def _told(found: Replayed, monkeypatch: pytest.MonkeyPatch, directory: Path, *more: str) -> Run:
     """The command, where the replay finds this."""
     declare(directory)
-    monkeypatch.setattr(replay_job, "replay", lambda *_: found)
+    monkeypatch.setattr(replay_job, "replay", lambda *_, **__: found)
     return call("replay", f"--features={directory}/features.yaml", *more)
 
 
@@ -155,7 +155,7 @@ def test_a_disorder_that_is_not_accepted(run: Callable[..., Replayed], disorder:
 def test_a_url_that_names_no_store_is_refused_at_once(
     run: Callable[..., Replayed], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(replay_job, "backfill", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr(replay_job, "backfill", lambda *_, **__: pytest.fail("too late"))
     with pytest.raises(InputError, match="names no online store"):
         run(store="mysql://here")
 

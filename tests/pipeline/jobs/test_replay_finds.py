@@ -17,6 +17,7 @@ import pipeline.jobs.replay as replay_job
 from modules.kernel import answer, cells, grid, keys, plan, row, take, window
 from modules.kernel.whole import limbs
 from modules.spec import Declaration
+from pipeline.engines.engine import Engine
 from pipeline.jobs.backfill import backfill
 from pipeline.jobs.replay import Disorder, Replayed, replay
 from pipeline.jobs.stream import stream
@@ -69,7 +70,12 @@ class Stage:
         )
 
     def _backfill(
-        self, declaration: Declaration, events: Mapping[str, Sequence[str]], requests: str | None, output: Path
+        self,
+        declaration: Declaration,
+        events: Mapping[str, Sequence[str]],
+        requests: str | None,
+        output: Path,
+        engine: Engine,
     ) -> Account:
         shutil.copytree(self._directory / "batch", output)
         return self._account
