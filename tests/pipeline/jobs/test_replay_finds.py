@@ -160,8 +160,8 @@ def _register_before_rows(patch: pytest.MonkeyPatch) -> None:
     merge_batch = MergeEvents._merge
 
     def early(self: MergeEvents, batch: Any, told: Any) -> None:
-        if batch.source in self._writers:
-            self._writers[batch.source].advance(batch.partition, batch.watermark, batch.position)
+        if writer := self._writers.get((batch.source, None)):
+            writer.advance(batch.partition, batch.watermark, batch.position)
         merge_batch(self, batch, told)
 
     patch.setattr(MergeEvents, "_merge", early)
