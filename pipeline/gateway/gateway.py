@@ -2,16 +2,19 @@
 
 import asyncio
 import dataclasses
+import itertools
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from modules.live import entities
 from modules.spec import Declaration
 from pipeline.gateway import times
 from pipeline.gateway.call import Call
+from pipeline.gateway.joined import Asked, Joined
 from pipeline.gateway.lookup import Clock, Looked, Lookup, as_of
 from pipeline.gateway.metrics import Metrics
-from pipeline.gateway.model_client import ModelClient
+from pipeline.gateway.model_client import ModelClient, Scores
 from pipeline.gateway.refusal import Problem, Refusal, of_fields
 from pipeline.gateway.rows import RowParser, Rows, parse_key
 from pipeline.live.columns import request_columns
@@ -54,6 +57,7 @@ class Gateway:
         self._dtypes = input_dtypes(declaration)
         self._lookup = Lookup(declaration, settings.store, settings.clock, settings.store_timeout_s)
         self._model = ModelClient(declaration, settings.model_server, settings.model, settings.model_timeout_s)
+        self._joined = Joined(self._answer)
 
     def close(self) -> None:
         """Gives back what it holds."""
@@ -69,25 +73,49 @@ class Gateway:
         with self.metrics.stage("parse"):
             rows = self.parser.parse(body)
         call.facts |= {"rows": len(rows), "features": self._declaration.features_fingerprint}
+        asked = Asked(rows, call)
+        try:
+            return await self._joined.reply(asked)
+        finally:
+            for stage, seconds in asked.took.items():
+                self.metrics.took(stage, seconds)
+
+    async def _answer(self, group: Sequence[Asked]) -> list[dict[str, Any]]:
+        """The replies to requests: one look-up, one call of the model."""
         begun = time.perf_counter()
+        for each in group:
+            each.took["wait"] = begun - each.since
+        rows = Rows.together([each.rows for each in group])
 
-        def score(looked: Looked) -> dict[str, Any]:
-            self.metrics.took("store", time.perf_counter() - begun)
-            return self._score(rows, looked, call)
+        def replies(looked: Looked) -> list[dict[str, Any]]:
+            looked_at = time.perf_counter()
+            try:
+                scores = self._score(rows, looked, group)
+            finally:
+                scored_at = time.perf_counter()
+                for each in group:
+                    each.took |= {"store": looked_at - begun, "model": scored_at - looked_at}
+            self.metrics.predicted(looked, scores.version)
+            ends = itertools.accumulate(len(each.rows) for each in group)
+            parts = [range(end - len(each.rows), end) for each, end in zip(group, ends, strict=True)]
+            for each, part in zip(group, parts, strict=True):
+                each.call.facts |= _facts(looked, scores, part) | {"joined": len(group)}
+            return [self._reply(looked, scores, part) for part in parts]
 
-        return await self._lookup.look(rows, self.parser.check_included, self._declaration.serving, score)
+        check, policy = self.parser.check_included, self._declaration.serving
+        return await self._lookup.look(rows, check, policy, replies, alone=len(group) == 1)
 
-    def _score(self, rows: Rows, looked: Looked, call: Call) -> dict[str, Any]:
-        with self.metrics.stage("model"):
-            live = {name: found.values for name, found in looked.live.items()}
-            inputs = model_inputs({**rows.values, **live}, self._dtypes)
-            scores = self._model.score(inputs, call.trace)
-        call.facts |= {"version": scores.version, "stale": bool(looked.stale.any())}
-        call.facts["defaults"] = bool(looked.defaults.any())
-        self.metrics.predicted(looked, scores.version)
+    def _score(self, rows: Rows, looked: Looked, group: Sequence[Asked]) -> Scores:
+        live = {name: found.values for name, found in looked.live.items()}
+        inputs = model_inputs({**rows.values, **live}, self._dtypes)
+        trace = next((each.call.trace for each in group if each.call.trace), ())  # a call has one parent
+        return self._model.score(inputs, trace)
+
+    def _reply(self, looked: Looked, scores: Scores, part: range) -> dict[str, Any]:
+        """The reply of the request whose rows are a part of those looked up."""
         predictions = [
-            {"score": score, **looked.facts(row), "defaults": bool(looked.defaults[row])}
-            for row, score in enumerate(scores.values.tolist())
+            {"score": scores.values.item(row), **looked.facts(row), "defaults": looked.defaults.item(row)}
+            for row in part
         ]
         return {"model": {"name": self._model.name, "version": scores.version}, "predictions": predictions}
 
@@ -133,3 +161,10 @@ class Gateway:
         if (micros := times.parse(int(given) if whole else given, column)) is None:
             raise of_fields([Problem(None, "time", f"accepted: {times.accepted(column)}.")])
         return micros
+
+
+def _facts(looked: Looked, scores: Scores, part: range) -> dict[str, Any]:
+    """What the log line says of a part of the rows."""
+    mine = slice(part.start, part.stop)
+    stale, defaults = looked.stale[mine].any(), looked.defaults[mine].any()
+    return {"version": scores.version, "stale": bool(stale), "defaults": bool(defaults)}

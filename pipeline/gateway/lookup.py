@@ -123,6 +123,8 @@ class Lookup:
         check: Callable[[Rows, np.ndarray], None],
         policy: Serving,
         then: Callable[[Looked], _Result],
+        *,
+        alone: bool = True,
     ) -> _Result:
         """What `then` makes of the live features of rows, as the policy will have these.
 
@@ -133,6 +135,8 @@ class Lookup:
           check: Checks them once more, as of their times.
           policy: What to do where the store is down, or stale.
           then: It has no deadline here.
+          alone: Whether the rows are one request's. What is wrong with one row in the store must not give its
+            neighbours defaults, so the rows of several are refused, whatever the policy says.
 
         Raises:
           Refusal: 422 for a time that is too old, 503 and 504 as the policy says; and what `then` raises.
@@ -141,7 +145,7 @@ class Lookup:
         """Taken by who is first: the thread that has read, or the deadline."""
 
         def work() -> _Result:
-            looked = self._look(rows, check, policy)
+            looked = self._look(rows, check, policy, alone=alone)
             if not decided.acquire(blocking=False):
                 raise _TooLate
             return then(looked)
@@ -158,11 +162,11 @@ class Lookup:
         looked = self._without_store(rows, refusal)
         return await loop.run_in_executor(self._spare, then, looked)
 
-    def _look(self, rows: Rows, check: Callable[[Rows, np.ndarray], None], policy: Serving) -> Looked:
+    def _look(self, rows: Rows, check: Callable[[Rows, np.ndarray], None], policy: Serving, *, alone: bool) -> Looked:
         try:
             at, look = self._told(lambda: self._read(rows, check))
         except Refusal as refusal:
-            if refusal.status < 500 or policy.when_down == "refuse":
+            if refusal.status < 500 or policy.when_down == "refuse" or not alone:
                 raise
             return self._without_store(rows, refusal)
         if look is None:

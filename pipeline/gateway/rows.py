@@ -56,6 +56,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.times)
 
+    @classmethod
+    def together(cls, parts: Sequence["Rows"]) -> "Rows":
+        """The rows of several requests of one declaration, one after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        values = {name: [value for part in parts for value in part.values[name]] for name in parts[0].values}
+        return cls(values, parts[0].types, [time for part in parts for time in part.times])
+
 
 class RowParser:
     """What a declaration's requests may hold."""

@@ -259,6 +259,7 @@ def test_a_line_is_logged_for_each_request(client: Client, declaration: Declarat
         "version": 1,
         "stale": False,
         "defaults": False,
+        "joined": 1,
     }
     assert second["route"] == "/v1/features/{source}/{columns}/{key:path}"
     assert "secret" not in json.dumps(second)

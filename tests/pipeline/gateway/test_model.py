@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import grpc
 import pytest
 import tensorflow as tf
-from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from modules.spec import Declaration
 from pipeline.serving.signature import ScoringModel
 from tests.pipeline.gateway import expected, models, shop
+from tests.pipeline.gateway.relay import Relay, listening
 from tests.pipeline.gateway.serving import Client, gateway
 from tests.pipeline.gateway.shop import row
 from tests.pipeline.serving.model_server import serving as model_server
@@ -179,36 +178,12 @@ def test_a_model_server_that_is_away_or_has_no_such_model(
         assert client.get("/readyz")[0] == 503
 
 
-class _Relay(prediction_service_pb2_grpc.PredictionServiceServicer):
-    """Passes calls on, and notes their metadata."""
-
-    def __init__(self, target: model_server.Client) -> None:
-        self._target = target
-        self.seen: list[dict[str, str]] = []
-        self.open = threading.Event()
-        self.open.set()
-
-    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        self.open.wait()
-        self.seen.append(dict(context.invocation_metadata()))
-        return self._target.prediction.Predict(request)
-
-    def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
-        self.open.wait()
-        return self._target.prediction.GetModelMetadata(request)
-
-
 @pytest.fixture
-def relay(serving: model_server.Client) -> Iterator[tuple[int, _Relay]]:
+def relay(serving: model_server.Client) -> Iterator[tuple[int, Relay]]:
     """A port, and what comes in there."""
-    passing = _Relay(serving)
-    server = grpc.server(futures.ThreadPoolExecutor(2))
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(passing, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield port, passing
-    passing.open.set()
-    server.stop(None).wait()
+    passing = Relay(serving)
+    with listening(passing) as port:
+        yield port, passing
 
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -234,7 +209,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 def test_the_trace_goes_on(
     declaration: Declaration,
     store: str,
-    relay: tuple[int, _Relay],
+    relay: tuple[int, Relay],
     headers: dict[str, str],
     passed: dict[str, str],
 ) -> None:
@@ -246,7 +221,7 @@ def test_the_trace_goes_on(
     assert {name: value for name, value in first.items() if name.startswith("trace")} == passed
 
 
-def test_a_model_server_that_is_too_slow(declaration: Declaration, store: str, relay: tuple[int, _Relay]) -> None:
+def test_a_model_server_that_is_too_slow(declaration: Declaration, store: str, relay: tuple[int, Relay]) -> None:
     port, passing = relay
     with gateway(declaration, store, port, model_timeout_s=0.3) as client:
         model_server.eventually(lambda: client.predict()[0] == 200)

@@ -177,6 +177,6 @@ def test_metrics_count_what_was_answered(client: Client) -> None:
     assert more('twinbeam_gateway_rows_marked_total{mark="stale"}') == 0
     assert more('twinbeam_gateway_live_values_total{feature="pair",status="known"}') == 1
     assert more('twinbeam_gateway_live_values_total{feature="pair",status="unknown"}') == 1
-    for stage, count in {"parse": 2, "store": 1, "model": 1}.items():
+    for stage, count in {"parse": 2, "wait": 1, "store": 1, "model": 1}.items():
         assert more(f'twinbeam_gateway_stage_seconds_count{{stage="{stage}"}}') == count
     assert after['twinbeam_gateway_watermark_seconds{source="rides"}'] == pytest.approx(END / 1e6)
