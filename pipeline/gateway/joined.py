@@ -16,7 +16,7 @@ from pipeline.gateway.rows import Rows
 TURNS = 2
 """Groups that are being answered while others wait: one prepares while the model server works for the other."""
 TURN_S = 0.1
-"""After which a group holds up nobody any longer, for store or model server hang."""
+"""After which a group holds up nobody any longer: the store or the model server may hang."""
 MOST_ROWS = 64
 """Of several requests together; one with more goes alone."""
 

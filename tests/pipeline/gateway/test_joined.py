@@ -25,7 +25,7 @@ from pipeline.serving.model_server.tensors import to_array
 from tests.pipeline.gateway import shop
 from tests.pipeline.gateway.relay import Relay, listening
 from tests.pipeline.gateway.serving import Client, gateway
-from tests.pipeline.gateway.shop import END, row, without
+from tests.pipeline.gateway.shop import END, row
 from tests.pipeline.live.rides import SECOND
 from tests.pipeline.serving.model_server import serving as model_server
 
@@ -192,9 +192,10 @@ def test_who_goes_away_takes_nobody_along(declaration: Declaration, original: An
 def test_those_that_hang_hold_up_nobody(declaration: Declaration, original: Any, choosy: tuple[int, Choosy]) -> None:
     port, model = choosy
     with gateway(declaration, f"sqlite://{original}", port) as client, ThreadPoolExecutor(4) as pool:
-        model.open.clear()
+        assert client.predict()[0] == 200  # the version has been checked
         before = asked(client)
-        for held in range(joined.TURNS + 1):
+        model.open.clear()
+        for held in range(joined.TURNS):
             pool.submit(client.predict, row(amount=HELD))
             model_server.eventually(lambda held=held: asked(client) == before + held + 1)
         assert client.predict()[0] == 200
