@@ -87,6 +87,11 @@ def asked(client: Client) -> float:
     return client.metrics().get('twinbeam_gateway_stage_seconds_count{stage="parse"}', 0)
 
 
+def await_asked(client: Client, count: float) -> None:
+    """Waits until so many requests have been read."""
+    model_server.eventually(lambda: asked(client) == count)
+
+
 @contextlib.contextmanager
 def waiting(client: Client, model: Choosy, pool: ThreadPoolExecutor, count: int) -> Iterator[None]:
     """In it, requests are sent; after it, they have waited for one that was held, and for each other."""
@@ -94,9 +99,9 @@ def waiting(client: Client, model: Choosy, pool: ThreadPoolExecutor, count: int)
     model.open.clear()
     held = pool.submit(client.predict, row(amount=HELD))
     try:
-        model_server.eventually(lambda: asked(client) == before + 1)
+        await_asked(client, before + 1)
         yield
-        model_server.eventually(lambda: asked(client) == before + 1 + count)
+        await_asked(client, before + 1 + count)
     finally:
         model.open.set()
     assert held.result()[0] == 200
@@ -197,7 +202,7 @@ def test_those_that_hang_hold_up_nobody(declaration: Declaration, original: Any,
         model.open.clear()
         for held in range(joined.TURNS):
             pool.submit(client.predict, row(amount=HELD))
-            model_server.eventually(lambda held=held: asked(client) == before + held + 1)
+            await_asked(client, before + held + 1)
         assert client.predict()[0] == 200
         model.open.set()
 
