@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+import pipeline.parity.live as live_check
 from modules.spec import NotFoundError
 from pipeline.ingest.files import find_files
 from pipeline.parity.by_hand import judge_by_hand
@@ -22,6 +23,11 @@ from tests.pipeline.serving.model_server.test_command import COMMAND, ENV
 from tests.pipeline.stores.servers import free_port
 
 ROWS = 200
+
+
+@pytest.fixture(autouse=True)
+def few_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_check, "_MOST_PAUSES", 12)
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +95,10 @@ def test_it_passes_and_a_server_with_another_vocabulary_does_not(
 
 
 def test_one_line_a_check(model: Path, trips: Path, tmp_path: Path, quick_disk: None) -> None:
-    """And a right server agrees."""
+    """And a right server agrees, on other events than the declared ones."""
+    events = [f"--events={source}={trips}" for source in ("trips", "payments")]
     with model_server(model, tmp_path) as target:
-        run = call("gate", "--model", model, "--data", trips, "--rows", "20",
+        run = call("gate", "--model", model, "--data", trips, "--rows", "20", *events,
                    "--model-server", target, "--model-name", "other")  # fmt: skip
         with pytest.raises(NotFoundError, match=r"of the model nobody cannot be asked: .*--model-name"):
             Remote(target, "nobody").call("serving_default", {})
