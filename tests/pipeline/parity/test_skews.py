@@ -15,8 +15,10 @@ import tensorflow as tf
 import pipeline.parity.defaults as defaults_check
 import pipeline.parity.live as live_check
 import pipeline.parity.transformed as transformed_check
-from modules.kernel import plan
+from modules.kernel import answer, cells, plan
 from modules.kernel.keys import code_keys
+from modules.kernel.rounding import to_example
+from modules.kernel.whole import limbs
 from modules.spec import Declaration, load_declaration
 from modules.spec.instant import read_instant
 from pipeline.jobs.backfill import backfill
@@ -31,6 +33,7 @@ from pipeline.parity.exported import Exported, named_inputs, taken
 from pipeline.parity.freshness import freshness
 from pipeline.parity.gate import judge
 from pipeline.parity.kept import kept
+from pipeline.parity.live import live_features
 from pipeline.parity.scores import scores
 from pipeline.parity.seen import seen
 from pipeline.parity.server import Server, serving
@@ -69,6 +72,21 @@ def _float32_answers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FeatureReader, "read", narrow)
 
 
+def _float_sums(patch: pytest.MonkeyPatch) -> None:
+    """Of dollars, not of cents."""
+    combine = cells.combine
+
+    def floats(entity: Any, table: np.ndarray, at: np.ndarray) -> np.ndarray:
+        joined = combine(entity, table, at)
+        for parts in entity.layout.values():
+            if (low := parts.get("sum")) is not None:
+                cents = np.ldexp(table[low + 1].astype(np.float64), 30) + table[low]
+                joined[low : low + 2] = limbs((np.add.reduceat(cents / 100, at) * 100).astype(np.int64))
+        return joined
+
+    patch.setattr(cells, "combine", floats)
+
+
 def _stale_rows(patch: pytest.MonkeyPatch) -> None:
     fetch = SqliteStore.fetch
     first: dict[Any, Any] = {}
@@ -91,6 +109,7 @@ STREAM: dict[str, tuple[Planting, str]] = {
         BROKEN["a label is seen before its delay"], "area_tip_share_7d",
     ),
     "the store answers in float32": (_float32_answers, "company_tip_share_30d"),
+    "sums are floats, added in the order of arrival": (_float_sums, "area_tip_share_30d"),
     "late events are dropped": (_verdict(-240_000_000, 0), "area_trips_6h"),
     "duplicates are counted": (BROKEN["nothing is deduplicated"], "area_trips_7d"),
     "a row in the store is stale": (_stale_rows, "area_trips_1d"),
@@ -142,6 +161,44 @@ def test_what_each_side_counted(streamed: Streams, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         _float32_answers(patch)
         assert all(0 <= earlier < 86_400_000_000 for earlier in far(streamed(seed=2)))
+
+
+def _own_event_twice(patch: pytest.MonkeyPatch) -> None:
+    own = answer._own
+
+    def twice(entity: Any, requests: Any) -> np.ndarray | None:
+        found = own(entity, requests)
+        if found is not None:
+            found[entity.layout[next(iter(entity.layout))]["count"]] *= 2
+        return found
+
+    patch.setattr(answer, "_own", twice)
+
+
+def test_the_own_event_is_counted_twice(
+    scene: Scene, tmp_path: Path, quick_disk: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a feature that is declared otherwise than the trips' own, none of which includes the request."""
+    monkeypatch.setattr(live_check, "_MOST_PAUSES", 12)
+    name = "area_trips_6h"
+    changes = [f"live.features.{name}.{each}" for each in ("delay=0s", "include_request=true")]
+    declaration, events = taxi("gate.rows=200", *changes), scene.events(tmp_path)
+    path = events[0][1].path
+    backfill(declaration, {source: [path] for source in ("trips", "payments")}, path, tmp_path / "values")
+    before = kept(declaration, scene.sample, tmp_path / "values")
+    example = pa.array(to_example(before.table.column(name).to_numpy()))
+    rows = dataclasses.replace(scene.sample, columns={**scene.sample.columns, name: example})
+
+    def streamed(directory: Path) -> Check:
+        directory.mkdir()
+        return live_features(declaration, rows, before, events, f"sqlite://{directory}/rows.db", directory)
+
+    right = streamed(tmp_path / "right")
+    assert right.passed, right.sentence
+    _own_event_twice(monkeypatch)
+    check = streamed(tmp_path / "wrong")
+    assert not check.passed
+    assert {each.feature for each in check.differences} == {name}
 
 
 def test_the_stream_counts_in_another_time_zone(streamed: Streams) -> None:
