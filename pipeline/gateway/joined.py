@@ -13,8 +13,8 @@ from pipeline.gateway.metrics import Stage
 from pipeline.gateway.refusal import Refusal
 from pipeline.gateway.rows import Rows
 
-TURNS = 2
-"""Groups that are being answered while others wait: one prepares while the model server works for the other."""
+TURNS = 1
+"""Groups that are being answered while others wait. Of two each is smaller, and together they cost more."""
 TURN_S = 0.1
 """After which a group holds up nobody any longer: the store or the model server may hang."""
 MOST_ROWS = 64
