@@ -32,6 +32,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.quiet import noise_to
 from pipeline.dataflow.settings import load_settings
+from pipeline.engines.engine import LOCAL, Engine
 from pipeline.serving import versions
 from pipeline.whole_directory import clear
 from pipeline.workspace import Workspace
@@ -84,10 +85,10 @@ def predict_command(
         declaration = load(features, overrides)
         base = Workspace(output).serving(declaration.dataset)
         model = versions.one(base, version) if version else versions.newest(base)
-        arguments = ["--runner=FnApiRunner"]
+        engine = LOCAL
         if runner == "dataflow":
             name = job_name_of(declaration, job_name, "predict")
-            arguments = load_settings(dataflow, dataflow_set).beam_args(name)
+            engine = Engine(tuple(load_settings(dataflow, dataflow_set).beam_args(name)))
         with noise_to(Path("/dev/null")) as files:
             out, err = (Console(file=file) for file in files)
 
@@ -110,7 +111,7 @@ def predict_command(
                     if declaration.live:  # else who predicts says that there are none
                         places = by_source(declaration, events, "--events")
                     predicted = predict(
-                        declaration, model, requests, to, places, store or None, batch_size or 1024, arguments
+                        declaration, model, requests, to, places, store or None, batch_size or 1024, engine
                     )
                     said = dataclasses.asdict(predicted) | {"output": str(to)}
     typer.echo(json.dumps({"model": str(model)} | said))

@@ -13,6 +13,7 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import ROW_ID, SPLITS, Declaration, InputError, NotFoundError
+from pipeline.engines.engine import LOCAL
 from pipeline.ingest.examples import example_files
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.ingest.ingest import Ingest, Summary
@@ -33,8 +34,6 @@ from pipeline.parity.server import serving
 from pipeline.parity.transformed import transformed_features
 from pipeline.prediction.model import SCORE
 from pipeline.prediction.predict import predict
-
-_LOCAL = ("--runner=FnApiRunner",)
 
 
 def judge_by_hand(
@@ -142,7 +141,7 @@ def _ingest(declaration: Declaration, files: list[InputFile], examples: str, val
     Raises:
       InputError: A file is unreadable, a row does not fit, or there is none.
     """
-    with beam.Pipeline(options=PipelineOptions(list(_LOCAL))) as pipeline:
+    with beam.Pipeline(options=PipelineOptions(list(LOCAL.beam_args))) as pipeline:
         _ = (
             pipeline
             | "Ingest" >> Ingest(files, declaration, examples, values)

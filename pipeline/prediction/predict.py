@@ -9,6 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import Declaration, DeclarationError, StoreUnavailable
+from pipeline.engines.engine import LOCAL, Engine
 from pipeline.ingest.files import InputFile, find_files, is_remote
 from pipeline.jobs.backfill import check, shards_for
 from pipeline.jobs.places import below, read_report, whole, workers_reach, write_text
@@ -22,7 +23,6 @@ from pipeline.prediction.transform import ACCOUNT, COUNTS, KeepRequests, LookUp,
 from pipeline.serving.fingerprint import check_model
 
 BATCH_ROWS = 1024
-_LOCAL = ("--runner=FnApiRunner",)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ def predict(
     events: Mapping[str, Sequence[str]] | None = None,
     store: str | None = None,
     batch_rows: int = BATCH_ROWS,
-    beam_args: Sequence[str] = _LOCAL,
+    engine: Engine = LOCAL,
 ) -> Predicted:
     """Writes a directory of Parquet files: each request's columns, its id, its live features, and its `score`.
 
@@ -66,7 +66,7 @@ def predict(
         out has those of its `batch`, or the dataset's `data`.
       store: The URL of the online store that answers instead.
       batch_rows: How many rows one call of the model gets at most.
-      beam_args: The options of the runner.
+      engine: Where it runs.
 
     Raises:
       DeclarationError: The model was trained on other features, or a column is called as what is added.
@@ -82,11 +82,11 @@ def predict(
     check_model(model, declaration)
     files = find_files(requests)
     history = event_files(declaration, events or {}) if declaration.live and store is None else []
-    options = PipelineOptions(list(beam_args))
+    options = PipelineOptions(list(engine.beam_args))
     workers_reach(options, [*(file.path for file in files), *(file.path for _, file in history), str(output)])
     with whole(str(output), options, "prediction", "--to DIR") as (scratch, parts):
         served = put_model(model, FileSystems.join(scratch, "model.tar")) if is_remote(scratch) else str(model)
-        job = _Job(declaration, Predict(declaration, served, batch_rows, parts), scratch, list(beam_args))
+        job = _Job(declaration, Predict(declaration, served, batch_rows, parts), scratch, list(engine.beam_args))
         account, counts = job.computed(files, history) if history else job.looked_up(files, store)
     told = tuple(map(str, account.rejections))
     return Predicted(account.requests, counts.scored, counts.too_old, counts.incomplete, account.counted, told)
