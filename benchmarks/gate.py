@@ -74,6 +74,7 @@ def many(rows: int, output: Path, directory: Path) -> dict[str, float]:
     from pipeline.ingest.ingest import Ingest
     from pipeline.jobs.backfill import shards_for
     from pipeline.live.backfill import Backfill
+    from pipeline.live.place import Place
     from pipeline.parity.exported import Exported
     from pipeline.parity.kept import kept
     from pipeline.parity.live import live_features
@@ -98,7 +99,8 @@ def many(rows: int, output: Path, directory: Path) -> dict[str, float]:
     with beam.Pipeline(options=options) as pipeline:
         _ = pipeline | Ingest([file], declaration, str(places["examples"]), str(places["values"]))
     graph = _newest(output, "Transform", "transform_graph")
-    transform = TransformFile(form_of(raw_schema(graph), declaration), declaration, str(places["transformed"]))
+    raw = raw_schema(graph)
+    transform = TransformFile(raw, form_of(raw, declaration), declaration, str(places["transformed"]))
     transform.setup()
     for example in example_files(str(places["examples"]), SPLITS):
         list(transform.process(example, saved_graph(graph)))
@@ -108,8 +110,8 @@ def many(rows: int, output: Path, directory: Path) -> dict[str, float]:
     before = kept(declaration, every, places["values"])
     seconds = {"sample": time.process_time() - began}
     began = time.process_time()
-    store = f"sqlite://{directory}/rows.db"
-    live = live_features(declaration, every, before, events, store, places["scratch"])
+    rows = Place(f"sqlite://{directory}/rows.db", "rows")
+    live = live_features(declaration, every, before, events, rows, places["scratch"])
     seconds["live features"] = time.process_time() - began
     began = time.process_time()
     model = Exported(_newest(output, "Trainer", "model") / "Format-Serving")

@@ -1,4 +1,4 @@
-"""What a model was made with, as digests that the exported model carries and that can be computed again elsewhere."""
+"""What a model was made with: digests that it carries, as its training data do, and that can be computed again."""
 
 import hashlib
 from pathlib import Path
@@ -12,17 +12,17 @@ from modules.spec import Declaration
 _SAVED_MODEL, _RAW_SCHEMA = "transform_fn", "metadata/schema.pbtxt"
 
 
-def fingerprints(schema: schema_pb2.Schema, transform_graph: Path, declaration: Declaration) -> dict[str, str]:
-    """What a model says of its making, by name.
+def fingerprints(schema: schema_pb2.Schema, graph: str, declaration: Declaration) -> dict[str, str]:
+    """What transformed examples and a model say of their making, by name.
 
     Args:
       schema: The curated one, or as much of it as Transform was given.
-      transform_graph: Transform's directory.
+      graph: The directory of the transform graph's SavedModel.
       declaration: Its features are the model's.
     """
     return {
         "schema_fingerprint": _of_schema(schema, declaration),
-        "transform_fingerprint": _of_transform(transform_graph),
+        "transform_fingerprint": _of_transform(Path(graph)),
     }
 
 
@@ -46,9 +46,8 @@ def _of_schema(schema: schema_pb2.Schema, declaration: Declaration) -> str:
     return hashlib.sha256(rest.SerializeToString(deterministic=True)).hexdigest()
 
 
-def _of_transform(transform_graph: Path) -> str:
+def _of_transform(directory: Path) -> str:
     """sha256 of a transform graph's operations, functions and vocabularies."""
-    directory = transform_graph / _SAVED_MODEL
     saved = saved_model_pb2.SavedModel.FromString((directory / "saved_model.pb").read_bytes()).meta_graphs[0]
     digest = hashlib.sha256(saved.graph_def.SerializeToString(deterministic=True))
     for path in sorted((directory / "assets").glob("*")):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfx.components.trainer.fn_args_utils import FnArgs
 
 from modules.export import ServingModel, save
-from modules.made_with import fingerprints, raw_schema
+from modules.made_with import fingerprints, raw_schema, saved_graph
 from modules.model import build_model, compile_model
 from modules.spec import Declaration
 from modules.spec.training import Training
@@ -52,7 +52,7 @@ def run_fn(fn_args: FnArgs) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     (run_dir / HISTORY_FILE).write_text(json.dumps(history))
     graph = Path(fn_args.transform_output)
-    made_with = fingerprints(raw_schema(graph), graph, declaration)
+    made_with = fingerprints(raw_schema(graph), saved_graph(graph), declaration)
     serving = ServingModel(declaration, training, model, fn_args.transform_output)
     save(serving, declaration, fn_args.serving_model_dir, made_with)
     write_warmup_requests(declaration, fn_args.serving_model_dir)

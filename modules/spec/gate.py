@@ -7,6 +7,7 @@ from pydantic import Field
 from modules.spec.frozen import Frozen
 
 _Amount = Annotated[float, Field(gt=0)]
+_Store = Annotated[str, Field(pattern="^(sqlite|rediss?|bigtable)://[^@]+$")]
 
 
 class Budget(Frozen):
@@ -27,5 +28,8 @@ class Gate(Frozen):
 
     rows: Annotated[int, Field(ge=1)] | Literal["all"] = 2000
     """How many rows of the eval split are compared at most, chosen by the hash of their id; or all."""
+    store: _Store | None = None
+    """The URL of an online store of the kind that serves, without a password, in which a namespace is made and removed;
+    without it a SQLite file."""
     budget: Budget = Budget()
     """What the model may cost to serve."""

@@ -40,6 +40,7 @@ _DECLARATION = FileKind(Declaration, "declaration", "--features", "--set", "trai
 _YAML_WORDS = {"dict_type": "a mapping", "tuple_type": "a list", "string_type": "text (put quotes around it)"}
 """What pydantic calls otherwise."""
 
+_CREDENTIALS = re.compile('(?<=://)[^"]*(?=@)')
 _NOTHING = object()
 """Stands for a field that is not given."""
 
@@ -271,5 +272,5 @@ def _fields_at(location: Location, data: Any, file: FileKind[Any]) -> list[str]:
 def _short(value: Any) -> str:
     if value is _NOTHING:
         return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
+    text = _CREDENTIALS.sub("***", json.dumps(value, ensure_ascii=False))
     return text if len(text) <= 80 else text[:77] + "..."

@@ -24,8 +24,10 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts, system
 from tfx.utils import io_utils
 from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
+from modules.made_with import fingerprints
 from modules.spec import ROW_ID, SPLITS, TRAIN, Declaration
 from pipeline.ingest.examples import ExampleFile, ReadExamples, as_lists, example_files, read_examples
+from pipeline.ingest.fingerprint import stamped
 from pipeline.transform_graph import TransformGraph, form_of
 
 
@@ -70,7 +72,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             )
             graph = (train, form) | "Analyse" >> tft_beam.AnalyzeDataset(preprocess)
             _ = graph | "WriteGraph" >> tft_beam.WriteTransformFn(graph_uri)
-            transform = TransformFile(form, declaration, transformed.uri)
+            transform = TransformFile(raw, form, declaration, transformed.uri)
             saved_model, _ = graph
             _ = (
                 pipeline
@@ -102,30 +104,40 @@ def _only(schema: schema_pb2.Schema, names: list[str]) -> schema_pb2.Schema:
 class TransformFile(beam.DoFn):
     """Writes, for each file of examples, one of the same name with the model's inputs in the same rows."""
 
-    def __init__(self, form: TensorAdapterConfig, declaration: Declaration, directory: str) -> None:
+    def __init__(
+        self, raw: schema_pb2.Schema, form: TensorAdapterConfig, declaration: Declaration, directory: str
+    ) -> None:
         """Constructs the DoFn.
 
         Args:
+          raw: The schema of the graph's inputs, of which the files carry the fingerprint.
           form: Of the graph's inputs.
           declaration: Its label is taken over as it is, and the row id.
           directory: Where to write.
         """
+        self._raw = raw
         self._form = form
         self._declaration = declaration
         self._directory = directory
 
     def setup(self) -> None:
-        self._load = functools.cache(lambda saved_model: TransformGraph(saved_model, self._form))
+        self._load = functools.cache(
+            lambda saved_model: (
+                TransformGraph(saved_model, self._form),
+                fingerprints(self._raw, saved_model, self._declaration),
+            )
+        )
 
     def process(self, element: tuple[str, str], saved_model: str) -> Iterator[None]:
         split, path = element
-        graph = self._load(saved_model)
+        graph, made_with = self._load(saved_model)
         names, kept = self._form.arrow_schema.names, [self._declaration.label.name, ROW_ID]
         with ExampleFile(Path(self._directory, f"Split-{split}", Path(path).name)) as file:
             for batch in read_examples(path, [*names, *kept], self._declaration):
                 columns = {name: as_lists(values) for name, values in sorted(graph.inputs(batch).items())}
                 columns |= {name: batch.column(name) for name in kept}
-                file.write(pa.RecordBatch.from_pydict(columns))
+                rows = pa.RecordBatch.from_pydict(columns)
+                file.write(rows.replace_schema_metadata(stamped(rows.schema, self._declaration, made_with).metadata))
         yield from ()
 
 

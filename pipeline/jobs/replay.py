@@ -147,7 +147,7 @@ def compare(
     declaration: Declaration,
     files: Sequence[tuple[str, InputFile]],
     expected: Path,
-    store: str,
+    place: Place,
     scratch: Path,
     disorder: Disorder,
     batch_events: int = 20_000,
@@ -158,13 +158,12 @@ def compare(
       declaration: The live features.
       files: The files of events, each with its source and a partition of the stream.
       expected: A directory of Parquet files as a backfill writes them, or of some of its rows.
-      store: The URL of an empty store, in which the declaration's own namespace is filled; whoever calls removes it.
+      place: An empty namespace of a store, which is filled; whoever calls removes it.
       scratch: A directory for the dead letters; likewise.
       disorder: What is done to the events on their way.
       batch_events: How many events are merged at once at most.
     """
     comparison = _Comparison(declaration, expected)
-    place = Place(store, declaration.features_fingerprint)
     parts = recorded(declaration, files, disorder)
     comparison.run(parts, place, f"{scratch}/dead_letters", batch_events, False, LOCAL)
     return comparison.result()

@@ -26,6 +26,7 @@ from pipeline.parity.exported import Exported, named_inputs, serialized, taken
 from pipeline.parity.freshness import freshness
 from pipeline.parity.kept import kept
 from pipeline.parity.live import live_features
+from pipeline.parity.private_store import private_store
 from pipeline.parity.remote import Remote
 from pipeline.parity.sample import Sample, sample
 from pipeline.parity.scores import compared, scores
@@ -110,9 +111,10 @@ def _live(
     scratch: Path,
     contract: Contract,
 ) -> Iterator[Check]:
-    before, store = kept(declaration, rows, values), f"sqlite://{scratch}/rows.db"
-    yield live_features(declaration, rows, before, history, store, scratch)
-    contract.store(store)
+    before = kept(declaration, rows, values)
+    with private_store(declaration, scratch) as store:
+        yield live_features(declaration, rows, before, history, store.place(declaration), scratch)
+        contract.store(store)
     promised = freshness(declaration, rows, before, seen(declaration, before, history))
     if promised is not None:
         yield promised

@@ -1,18 +1,17 @@
 """Check 7: all parts say that they were made with the same live features, schema and transform graph."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from tensorflow_metadata.proto.v0 import schema_pb2
 
-from modules.made_with import fingerprints
 from modules.spec import Declaration, DeclarationError, InputError, NotFoundError
 from pipeline.gateway.model_client import ModelClient
 from pipeline.gateway.refusal import Refusal
 from pipeline.ingest import fingerprint
 from pipeline.live.reader import FeatureReader
 from pipeline.parity.check import Check
+from pipeline.parity.private_store import PrivateStore
 from pipeline.serving.fingerprint import check_model
 from pipeline.serving.fingerprint import fingerprints as fingerprints_of_model
 from pipeline.sources.source import EARLIEST
@@ -53,24 +52,26 @@ class Contract:
             return False
         return True
 
-    def model(self, directory: Path, schema: schema_pb2.Schema, transform_graph: Path) -> None:
+    def transformed(self, paths: Sequence[str], made_with: Mapping[str, str]) -> None:
+        """Parquet files of transformed examples: their live features, and what they were made with.
+
+        Args:
+          paths: The files.
+          made_with: What `modules.made_with.fingerprints` says of the run.
+        """
+        self.files(paths)
+        for path in paths:
+            self._made_with(path, fingerprint.said(pq.read_schema(path)), made_with)
+
+    def model(self, directory: Path, made_with: Mapping[str, str]) -> None:
         """The exported model, which is not loaded: its inputs, its live features, and what it was made with.
 
         Args:
           directory: The SavedModel.
-          schema: The run's curated schema.
-          transform_graph: The run's Transform's directory.
+          made_with: What `modules.made_with.fingerprints` says of the run.
         """
-        if not self.signatures(directory):
-            return
-        said = fingerprints_of_model(directory)
-        for name, right in fingerprints(schema, transform_graph, self._declaration).items():
-            self._held += 1
-            if (found := said.get(name, "")) != right:
-                self._refusals.append(
-                    f"{directory}: the model has the {name} {found[:12] or '(none)'}, and the run's is {right[:12]}. "
-                    "Run again with --no-cache."
-                )
+        if self.signatures(directory):
+            self._made_with(directory, fingerprints_of_model(directory), made_with)
 
     def gateway(self, target: str, name: str | None = None) -> None:
         """What a gateway asks at its start of the model server at host:port, of a model that is else the dataset's."""
@@ -83,16 +84,25 @@ class Contract:
         finally:
             client.close()
 
-    def store(self, url: str) -> None:
+    def store(self, store: PrivateStore) -> None:
         """What a gateway asks of the store: the rows of this declaration's namespace, and how far they are."""
         self._held += 1
-        with FeatureReader.open(self._declaration, url) as reader:
+        with FeatureReader(self._declaration, store.place(self._declaration).open()) as reader:
             unknown = [source for source, mark in reader.watermarks().items() if mark <= EARLIEST]
         if unknown:
             self._refusals.append(
                 f"The store that the stream has filled knows nothing of {', '.join(unknown)} under the declaration's "
                 f"fingerprint {self._declaration.features_fingerprint[:12]}."
             )
+
+    def _made_with(self, whose: str | Path, said: Mapping[str, str], made_with: Mapping[str, str]) -> None:
+        for name, right in made_with.items():
+            self._held += 1
+            if (found := said.get(name, "")) != right:
+                self._refusals.append(
+                    f"{whose}: its {name} is {found[:12] or '(none)'}, and the run's is {right[:12]}. "
+                    "Run again with --no-cache."
+                )
 
     def check(self) -> Check:
         """What was found."""

@@ -19,13 +19,13 @@ from pipeline.jobs.backfill import backfill
 from pipeline.jobs.replay import Disorder, recorded
 from pipeline.jobs.stream import stream
 from pipeline.live.columns import request_columns
-from pipeline.live.place import Place
 from pipeline.live.reader import FeatureReader, Status
 from pipeline.live.requests import canonical
 from pipeline.parity.check import Check
 from pipeline.parity.exported import Exported
 from pipeline.parity.few_events import as_table, few_events, write_events
 from pipeline.parity.kept import Kept
+from pipeline.parity.private_store import private_store
 from pipeline.parity.probes import Probe, probes
 from pipeline.parity.sample import Sample
 from pipeline.parity.seen import Seen
@@ -156,12 +156,13 @@ def _answered(
     taken_in = [ingest_times(s, events[name]).max(initial=times.min()) for name, s in named_sources(kinds).items()]
     hours = (max(taken_in) - times.min()) // _HOUR + 2
     answering = declaration.model_copy(update={"live": live.model_copy(update={"lookback": f"{hours}h"})})
-    place = Place(f"sqlite://{scratch}/defaults.db", declaration.features_fingerprint)
     sources = [part for parts in recorded(answering, files, Disorder()).values() for part in parts]
-    stream(answering, sources, place, f"{scratch}/dead_letters")
     asked = dict.fromkeys(name for entity in kinds for name in request_columns(entity))
-    with FeatureReader(answering, place.open()) as reader:
-        answers = reader.read({name: requests.column(name).combine_chunks() for name in asked}, times)
+    with private_store(declaration, scratch) as store:
+        place = store.place(declaration)
+        stream(answering, sources, place, f"{scratch}/dead_letters")
+        with FeatureReader(answering, place.open()) as reader:
+            answers = reader.read({name: requests.column(name).combine_chunks() for name in asked}, times)
     for name in declaration.live_features:
         requests = requests.append_column(name, pa.array(answers[name].values))
     return requests, int(np.any([each.status == Status.TOO_OLD for each in answers.values()], axis=0).sum())

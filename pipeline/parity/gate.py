@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from modules.made_with import fingerprints, saved_graph
 from modules.spec import SPLITS, Declaration
 from pipeline.ingest.examples import example_files
 from pipeline.ingest.files import InputFile
@@ -18,6 +19,7 @@ from pipeline.parity.exported import Exported
 from pipeline.parity.freshness import freshness
 from pipeline.parity.kept import Kept, kept
 from pipeline.parity.live import live_features
+from pipeline.parity.private_store import private_store
 from pipeline.parity.sample import sample
 from pipeline.parity.scores import scores
 from pipeline.parity.seen import Seen, seen
@@ -58,7 +60,9 @@ def judge(declaration: Declaration, material: Material) -> tuple[Check, ...]:
     contract = Contract(declaration)
     values = sorted(map(str, Path(material.live_values).glob("*.parquet")))
     contract.files([*(path for _, path in example_files(material.examples, SPLITS)), *values])
-    contract.model(material.model, material.schema, material.transform_graph)
+    made_with = fingerprints(material.schema, saved_graph(material.transform_graph), declaration)
+    contract.transformed([path for _, path in example_files(material.transformed, SPLITS)], made_with)
+    contract.model(material.model, made_with)
     if not contract.holds:
         return (contract.check(),)
     with serving(material.model, declaration.dataset) as server:
@@ -76,9 +80,9 @@ def _compared(declaration: Declaration, material: Material, server: Server, cont
         near: tuple[Seen, ...] = ()
         if declaration.live:
             before = kept(declaration, rows, Path(material.live_values))
-            store = f"sqlite://{scratch}/rows.db"
-            yield live_features(declaration, rows, before, material.events, store, scratch)
-            contract.store(store)
+            with private_store(declaration, scratch) as store:
+                yield live_features(declaration, rows, before, material.events, store.place(declaration), scratch)
+                contract.store(store)
             near = seen(declaration, before, material.events)
             yield from _if_any(freshness(declaration, rows, before, near))
         model = Exported(material.model)

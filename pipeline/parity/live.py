@@ -16,6 +16,7 @@ from pipeline.jobs import replay
 from pipeline.jobs.explain import asked_columns, explain
 from pipeline.jobs.named_value import command
 from pipeline.jobs.replay import Compared, Disorder, compare, enough_lookback
+from pipeline.live.place import Place
 from pipeline.parity.check import FIRST, Check, Difference
 from pipeline.parity.kept import Kept
 from pipeline.parity.sample import Sample
@@ -35,7 +36,7 @@ def live_features(
     sample: Sample,
     kept: Kept,
     events: Sequence[tuple[str, InputFile]],
-    store: str,
+    place: Place,
     scratch: Path,
     seed: int = 1,
 ) -> Check:
@@ -49,7 +50,7 @@ def live_features(
       sample: The rows.
       kept: The same rows with the backfill's values.
       events: The files of events, each with its source.
-      store: The URL of an empty store, which is filled as a stream of this declaration would.
+      place: An empty namespace of a store, which is filled as a stream of this declaration would.
       scratch: An empty directory; whoever calls removes it.
       seed: From which the disorder of the events comes.
     """
@@ -64,7 +65,7 @@ def live_features(
     expected.mkdir()
     pq.write_table(kept.table, expected / "sample.parquet")
     disorder = Disorder("5m", 0.05, True, seed)
-    streamed = compare(_with_lookback(declaration, kept.times), events, expected, store, scratch, disorder)
+    streamed = compare(_with_lookback(declaration, kept.times), events, expected, place, scratch, disorder)
     differences = (
         *(_difference(declaration, events, each, at) for at, each in enumerate(streamed.differences)),
         *(_rounded_difference(declaration, kept, each) for each in rounded.differences),

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
+
 from modules.spec import InputError
 from modules.spec.errors import StoreUnavailable
 from pipeline.stores.store import Change, OnlineStore, Register, RowKey, Snapshot, Stored, next_version
@@ -246,7 +248,7 @@ class SqliteStore(OnlineStore):
                     return
                 connection = _connect(f"file://{quote(os.fsencode(self._path))}")
             try:
-                connection.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+                _begin(connection, writes)
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -260,6 +262,23 @@ class SqliteStore(OnlineStore):
                 raise StoreUnavailable(f"{self._url}: {error}. {_MEND[code]}") from None
             raise
         self._idle.append(connection)
+
+
+def _begin(connection: sqlite3.Connection, writes: bool) -> None:
+    if not writes:
+        connection.execute("BEGIN")
+        return
+    # SQLite serves waiting writers in no order and asks ten times a second at last, so that beside one that hardly ever
+    # lets go, another could wait for ever: it is asked more often here.
+    turn = Retrying(
+        retry=retry_if_exception(lambda error: getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY),
+        wait=wait_random(0, 0.005),
+        stop=stop_after_delay(TIMEOUT),
+        reraise=True,
+    )
+    connection.execute("PRAGMA busy_timeout = 0")
+    turn(connection.execute, "BEGIN IMMEDIATE")
+    connection.execute(f"PRAGMA busy_timeout = {TIMEOUT * 1000:.0f}")
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -2,7 +2,7 @@
 
 import csv
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +15,18 @@ import pipeline.parity.live as live_check
 from modules.spec import Declaration
 from pipeline.components.evaluator import CANDIDATE, SCORE, SCORES_DIR
 from pipeline.ingest.files import InputFile, find_files
+from pipeline.live.place import Place
 from pipeline.parity.check import Check
-from pipeline.parity.exported import Exported
+from pipeline.parity.exported import Exported, named_inputs, taken
 from pipeline.parity.gate import Material
 from pipeline.parity.kept import kept
 from pipeline.parity.live import live_features
 from pipeline.parity.sample import Sample, sample
+from pipeline.parity.server import Server, serving
 from tests.artifacts import artifact, taxi
-from tests.pipeline.jobs.conftest import quick_disk
+from tests.pipeline.jobs.conftest import bigtable, quick_disk, redis, url
 
-__all__ = ["quick_disk"]
+__all__ = ["bigtable", "quick_disk", "redis", "url"]
 
 ROWS = 200
 _DAY = 86_400_000_000
@@ -90,12 +92,22 @@ def model(scene: Scene) -> Exported:
     return Exported(scene.material.model)
 
 
+@pytest.fixture(scope="session")
+def server(scene: Scene) -> Iterator[Server]:
+    """The model, served; it has answered three single rows, and all at once."""
+    inputs = named_inputs(scene.declaration, scene.sample)
+    with serving(scene.material.model, "taxi") as server:
+        for rows in ([0], [1], [2], range(len(scene.sample.ids))):
+            server.by_grpc(taken(inputs, np.array(rows)))
+        yield server
+
+
 Streams = Callable[..., Check]
 
 
 @pytest.fixture
 def streamed(scene: Scene, tmp_path: Path, quick_disk: None, monkeypatch: pytest.MonkeyPatch) -> Streams:
-    """Check 1 of the scene, with another declaration, sample, seed, or shift of the events; with few pauses."""
+    """Check 1 of the scene, with another declaration, sample, seed, shift of the events, or store; with few pauses."""
     monkeypatch.setattr(live_check, "_MOST_PAUSES", 12)
 
     def streams(
@@ -103,11 +115,13 @@ def streamed(scene: Scene, tmp_path: Path, quick_disk: None, monkeypatch: pytest
         rows: Sample = scene.sample,
         seed: int = 1,
         shifted_s: int = 0,
+        place: Place | None = None,
     ) -> Check:
         scratch = tmp_path / f"{seed}"
         scratch.mkdir()
         events = scene.events(tmp_path, shifted_s)
         found = kept(declaration, rows, Path(scene.material.live_values))
-        return live_features(declaration, rows, found, events, f"sqlite://{scratch}/rows.db", scratch, seed)
+        here = place or Place(f"sqlite://{scratch}/rows.db", "rows")
+        return live_features(declaration, rows, found, events, here, scratch, seed)
 
     return streams

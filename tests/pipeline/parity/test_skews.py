@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from modules.kernel import answer, cells, plan
 from modules.kernel.keys import code_keys
 from modules.kernel.rounding import to_example
 from modules.kernel.whole import limbs
-from modules.spec import Declaration, load_declaration
 from modules.spec.instant import read_instant
 from pipeline.jobs.backfill import backfill
 from pipeline.live import reader
@@ -27,11 +26,9 @@ from pipeline.live.place import Place
 from pipeline.live.reader import FeatureReader, Status
 from pipeline.parity.budget import budget
 from pipeline.parity.check import Check
-from pipeline.parity.contract import Contract
 from pipeline.parity.defaults import defaults
-from pipeline.parity.exported import Exported, named_inputs, taken
+from pipeline.parity.exported import Exported, named_inputs
 from pipeline.parity.freshness import freshness
-from pipeline.parity.gate import judge
 from pipeline.parity.kept import kept
 from pipeline.parity.live import live_features
 from pipeline.parity.scores import scores
@@ -41,9 +38,7 @@ from pipeline.parity.transformed import transformed_features
 from pipeline.serving.inputs import model_inputs
 from pipeline.serving.model_server import json_text
 from pipeline.stores.sqlite import SqliteStore
-from pipeline.stores.store import Register
 from tests.artifacts import taxi
-from tests.conftest import ROOT
 from tests.pipeline.jobs.test_replay_finds import BROKEN, _verdict, _Windows
 from tests.pipeline.parity.conftest import Scene, Streams
 
@@ -191,7 +186,8 @@ def test_the_own_event_is_counted_twice(
 
     def streamed(directory: Path) -> Check:
         directory.mkdir()
-        return live_features(declaration, rows, before, events, f"sqlite://{directory}/rows.db", directory)
+        place = Place(f"sqlite://{directory}/rows.db", "rows")
+        return live_features(declaration, rows, before, events, place, directory)
 
     right = streamed(tmp_path / "right")
     assert right.passed, right.sentence
@@ -396,16 +392,6 @@ def test_a_skew_where_something_is_missing(
     assert check.sentence.startswith("2,464 values of 16 rows compared")
 
 
-@pytest.fixture(scope="module")
-def server(scene: Scene) -> Iterator[Server]:
-    """The model, served; it has answered three single rows, and all at once."""
-    inputs = named_inputs(scene.declaration, scene.sample)
-    with serving(scene.material.model, "taxi") as server:
-        for rows in ([0], [1], [2], range(len(scene.sample.ids))):
-            server.by_grpc(taken(inputs, np.array(rows)))
-        yield server
-
-
 def test_what_serving_takes_is_measured(server: Server) -> None:
     assert server.load_s > 0
     assert len(server.answers_s) == 3
@@ -431,71 +417,3 @@ def test_a_budget_is_exceeded(
     assert (check.passed, check.compared, check.differing) == (False, 4, 1)
     assert words in check.sentence
     assert budget(taxi(), scene.material.model, server).passed
-
-
-def test_the_model_was_made_with_another_schema(scene: Scene) -> None:
-    schema = type(scene.material.schema)()
-    schema.CopyFrom(scene.material.schema)
-    next(feature for feature in schema.feature if feature.name == "fare").presence.min_fraction = 0.5
-    [check] = judge(scene.declaration, dataclasses.replace(scene.material, schema=schema))
-    assert (check.name, check.passed, check.differing) == ("contract", False, 1)
-    assert "the model has the schema_fingerprint " in check.sentence
-
-
-def test_the_model_was_made_with_another_transform_graph(scene: Scene, tmp_path: Path) -> None:
-    graph = Path(shutil.copytree(scene.material.transform_graph, tmp_path / "graph"))
-    vocabulary = graph / "transform_fn" / "assets" / "company_vocabulary"
-    vocabulary.write_text("\n".join(reversed(vocabulary.read_text().splitlines())) + "\n")
-    [check] = judge(scene.declaration, dataclasses.replace(scene.material, transform_graph=graph))
-    assert (check.name, check.passed, check.differing) == ("contract", False, 1)
-    assert "the model has the transform_fingerprint " in check.sentence
-    assert "Run again with --no-cache." in check.sentence
-
-
-def test_the_gateway_refuses_what_is_served(server: Server) -> None:
-    contract = Contract(taxi("live.features.area_trips_6h.window=5h"))
-    contract.gateway(server.target)
-    check = contract.check()
-    assert (check.passed, check.differing) == (False, 1)
-    assert "was trained on live features with the fingerprint" in check.sentence
-
-
-def test_the_stream_fills_the_rows_of_another_declaration(scene: Scene, tmp_path: Path) -> None:
-    store = f"sqlite://{tmp_path}/rows.db"
-    with Place(store, scene.declaration.features_fingerprint).open() as opened:
-        opened.advance([Register(source, "files", 1_400_000_000_000_000, 0) for source in ("trips", "payments")])
-    for declaration, words in (
-        (scene.declaration, "1 fingerprints are the declaration's and the run's."),
-        (
-            taxi("live.features.area_trips_6h.window=5h"),
-            "The store that the stream has filled knows nothing of trips, ",
-        ),
-    ):
-        contract = Contract(declaration)
-        contract.store(store)
-        assert contract.check().sentence.startswith(words)
-
-
-def _renamed(directory: Path) -> Declaration:
-    text = (ROOT / "schema" / "taxi" / "features.yaml").read_text()
-    path = directory / "features.yaml"
-    path.write_text(text.replace("trip_miles:", "trip_distance:"))
-    return load_declaration(path, [])
-
-
-def test_a_column_is_renamed(scene: Scene, tmp_path: Path) -> None:
-    [check] = judge(_renamed(tmp_path), scene.material)
-    assert (check.name, check.passed, check.differing) == (
-        "contract",
-        False,
-        5,
-    )  # a source without an id has all columns
-    assert "for trip_distance the model takes nothing, and the declaration has float32" in check.sentence
-
-
-def test_all_of_another_declaration(scene: Scene) -> None:
-    [check] = judge(taxi("live.features.area_trips_6h.window=5h"), scene.material)
-    assert (check.name, check.passed) == ("contract", False)
-    assert check.differing == check.compared == 5  # three splits, the backfill and the model
-    assert "its live features have the fingerprint" in check.sentence
-    assert "the model was trained on live features of the fingerprint" in check.sentence

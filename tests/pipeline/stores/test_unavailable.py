@@ -215,6 +215,32 @@ def test_a_lock_that_is_held_too_long(tmp_path: Path, monkeypatch: pytest.Monkey
             call(store)
 
 
+def test_a_writer_has_its_turn_beside_one_that_hardly_lets_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite, "TIMEOUT", 1.0)
+    stop, held = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "live.db", 5.0, isolation_level=None)) as other:
+            while not stop.wait(0.005):
+                other.execute("BEGIN IMMEDIATE")
+                held.set()
+                time.sleep(0.1)
+                held.clear()
+                other.execute("COMMIT")
+
+    with open_store(f"sqlite://{tmp_path}/live.db", "n") as store, ThreadPoolExecutor(1) as pool:
+        store.mark("a", "b")
+        holding = pool.submit(hold)
+        try:
+            for number in range(10):
+                assert held.wait(5)
+                store.mark("a", f"{number}")
+        finally:
+            stop.set()
+        holding.result()
+        assert store.marks() == {"a": "9"}
+
+
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with open_store(f"sqlite://{tmp_path}/none/live.db", "n") as store:
         with pytest.raises(StoreUnavailable, match=r"none/live\.db: unable to open database file\. Make the directory"):
