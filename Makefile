@@ -11,8 +11,7 @@ run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
 
 test: .venv/.ready  ## all tests but those of the docs, which `make check` runs
-	$(UV) run --locked pytest -n auto --dist worksteal --ignore tests/docs --ignore tests/pipeline/cli $(ARGS)
-	$(UV) run --locked pytest -n auto --dist loadfile tests/pipeline/cli $(ARGS)
+	$(UV) run --locked pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/docs $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, layers, the lock, the generated files, the docs' snippets
 	$(UV) lock --check

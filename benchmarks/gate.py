@@ -110,8 +110,8 @@ def many(rows: int, output: Path, directory: Path) -> dict[str, float]:
     before = kept(declaration, every, places["values"])
     seconds = {"sample": time.process_time() - began}
     began = time.process_time()
-    rows = Place(f"sqlite://{directory}/rows.db", "rows")
-    live = live_features(declaration, every, before, events, rows, places["scratch"])
+    fresh = Place(f"sqlite://{directory}/rows.db", "rows")
+    live = live_features(declaration, every, before, events, fresh, places["scratch"])
     seconds["live features"] = time.process_time() - began
     began = time.process_time()
     model = Exported(_newest(output, "Trainer", "model") / "Format-Serving")

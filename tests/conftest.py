@@ -22,6 +22,13 @@ hypothesis.settings.register_profile("shared machine", deadline=None)  # a busy 
 hypothesis.settings.load_profile("shared machine")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow modules first, so that at the end none waits for another; and first of all those that need no taxi run."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    waiting = {item.path for item in items if "taxi_run" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
+
+
 @dataclasses.dataclass(frozen=True)
 class Run:
     """A finished command."""
@@ -72,5 +79,6 @@ def made_once(config: pytest.Config, name: str, make: Callable[[Path], None]) ->
 
 def _state_of_the_code() -> str:
     files = (path for folder in ("pipeline", "schema", "tests") for path in (ROOT / folder).rglob("*"))
-    texts = sorted(str(path) for path in files if path.is_file() and path.suffix not in (".py", ".pyc"))
+    kept = (path for path in files if path.suffix != ".py" and "__pycache__" not in path.parts)
+    texts = sorted(str(path) for path in kept if path.is_file())
     return digest([code_digest(), content_digest(texts)])

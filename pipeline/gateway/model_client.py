@@ -6,14 +6,13 @@ from typing import Any
 
 import grpc
 import numpy as np
-from tensorflow.core.framework import types_pb2
-from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from modules.spec import FINGERPRINT_SIGNATURE, Declaration
 from pipeline.gateway.refusal import away, too_slow
 from pipeline.serving.inputs import Array, input_dtypes
 from pipeline.serving.model_server.status import InvalidArgument
 from pipeline.serving.model_server.tensors import to_array, to_proto
+from pipeline.serving.protocol import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc, types_pb2
 
 Metadata = Sequence[tuple[str, str]]
 

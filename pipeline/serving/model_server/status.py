@@ -1,7 +1,6 @@
 """The errors that a caller sees: a code, and a text that is TensorFlow Serving's wherever it has one."""
 
 import grpc
-import tensorflow as tf
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -41,6 +40,8 @@ class FailedPrecondition(ServingError):
 
 def as_serving_error(error: Exception) -> ServingError:
     """What a caller is told of an exception: TensorFlow's keep their code, others are internal."""
+    import tensorflow as tf  # a gateway has it not
+
     if isinstance(error, ServingError):
         return error
     if isinstance(error, tf.errors.OpError):

@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
-from tensorflow.core.framework import types_pb2
 
 from pipeline.serving.model_server.status import InvalidArgument
+from pipeline.serving.protocol import types_pb2
 
 Array = npt.NDArray[Any]
 
@@ -35,7 +35,24 @@ _FIELDS = {
 _STORED = {"int_val": np.int32, "half_val": np.uint16, "scomplex_val": np.float32, "dcomplex_val": np.float64}
 """How a field holds its values, where that is not how an array does."""
 
-_NUMPY = {enum: np.dtype(tf.as_dtype(enum).as_numpy_dtype) for enum in _FIELDS}
+_NUMPY = {
+    types_pb2.DT_FLOAT: np.dtype(np.float32),
+    types_pb2.DT_DOUBLE: np.dtype(np.float64),
+    types_pb2.DT_INT8: np.dtype(np.int8),
+    types_pb2.DT_INT16: np.dtype(np.int16),
+    types_pb2.DT_INT32: np.dtype(np.int32),
+    types_pb2.DT_INT64: np.dtype(np.int64),
+    types_pb2.DT_UINT8: np.dtype(np.uint8),
+    types_pb2.DT_UINT16: np.dtype(np.uint16),
+    types_pb2.DT_UINT32: np.dtype(np.uint32),
+    types_pb2.DT_UINT64: np.dtype(np.uint64),
+    types_pb2.DT_BOOL: np.dtype(np.bool_),
+    types_pb2.DT_STRING: np.dtype(object),
+    types_pb2.DT_HALF: np.dtype(np.float16),
+    types_pb2.DT_BFLOAT16: np.dtype(ml_dtypes.bfloat16),
+    types_pb2.DT_COMPLEX64: np.dtype(np.complex64),
+    types_pb2.DT_COMPLEX128: np.dtype(np.complex128),
+}
 _ENUMS = {dtype: enum for enum, dtype in _NUMPY.items()}
 
 
@@ -49,7 +66,7 @@ def to_array(proto: Any, name: str) -> Array:
     """
     try:
         return _to_array(proto)
-    except (ValueError, KeyError, MemoryError, OverflowError, tf.errors.InvalidArgumentError):
+    except (ValueError, KeyError, MemoryError, OverflowError):
         raise InvalidArgument(f"tensor parsing error: {name}") from None
 
 
@@ -63,14 +80,23 @@ def _to_array(proto: Any) -> Array:
     dtype = _NUMPY[enum]
     if content:
         if dtype.hasobject:
-            parsed = tf.io.parse_tensor(proto.SerializeToString(), tf.string)  # nobody sends strings so; no fast path
-            return np.asarray(parsed.numpy(), object)
+            return _strings(proto)
         return np.frombuffer(content, dtype).reshape(shape)
     field, count = _FIELDS[enum], math.prod(shape)
     values = _from_field(getattr(proto, field), field, dtype)
     if len(values) < count:
         values = np.concatenate([values, np.full(count - len(values), values[-1] if len(values) else _zero(dtype))])
     return values[:count].reshape(shape)
+
+
+def _strings(proto: Any) -> Array:
+    """Of `tensor_content`; nobody sends strings so, and there is no fast path."""
+    import tensorflow as tf
+
+    try:
+        return np.asarray(tf.io.parse_tensor(proto.SerializeToString(), tf.string).numpy(), object)
+    except tf.errors.InvalidArgumentError as error:
+        raise ValueError(error.message) from None
 
 
 def _from_field(field: Any, name: str, dtype: np.dtype[Any]) -> Array:

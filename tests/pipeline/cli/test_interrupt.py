@@ -22,7 +22,6 @@ def test_runs_that_are_stopped_again_and_again(trips: Trips) -> None:
         ("log:", "", signal.SIGINT, INTERRUPTED),  # libraries are being imported
         ("CuratedSchema", "ExampleGen/examples/*", signal.SIGINT, INTERRUPTED),
         ("SchemaGen", "Transform/transform_graph/*", signal.SIGKILL, -signal.SIGKILL),
-        ("SchemaGen", "Transform/transform_graph/*", signal.SIGINT, INTERRUPTED),
         ("Transform", "Trainer/model/*", signal.SIGINT, INTERRUPTED),
         ("Baseline", "Evaluator/evaluation/*", signal.SIGINT, INTERRUPTED),
     ]:

@@ -22,7 +22,7 @@ from tests.pipeline.cli.in_process import call
 from tests.pipeline.serving.model_server.test_command import COMMAND, ENV
 from tests.pipeline.stores.servers import free_port
 
-ROWS = 200
+ROWS = 50
 
 
 @pytest.fixture(autouse=True)

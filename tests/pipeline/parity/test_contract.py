@@ -83,7 +83,7 @@ def test_a_column_is_renamed(scene: Scene, tmp_path: Path) -> None:
     assert (check.name, check.passed, check.differing) == (
         "contract",
         False,
-        8,
+        11,
     )  # a source without an id has all columns
     assert "for trip_distance the model takes nothing, and the declaration has float32" in check.sentence
 

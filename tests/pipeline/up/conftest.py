@@ -5,7 +5,8 @@ import dataclasses
 import re
 import signal
 import subprocess
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.pipeline.up.city import City
 
 @pytest.fixture(scope="session")
 def city(tmp_path_factory: pytest.TempPathFactory) -> City:
-    """Look at it, and do not change it; only `running` starts something in its output directory."""
+    """Look at it, and do not change it; one test at a time starts something in its output directory."""
     return City.make(tmp_path_factory.mktemp("a city"))
 
 
@@ -78,6 +79,14 @@ def gone(pids: Iterable[int]) -> bool:
             if ") Z " not in Path(f"/proc/{pid}/stat").read_text():
                 return False
     return True
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Waits, for a minute at most."""
+    until = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < until, "it takes too long"
+        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,7 @@
-"""The page in Chromium, in front of everything that `twinbeam up` starts."""
+"""One `twinbeam up`, looked at from outside: what it says, its page in Chromium, and what stands behind that.
+
+That SIGTERM ends it with 0 and leaves nobody is asserted where `running` is stopped.
+"""
 
 import re
 import shutil
@@ -10,8 +13,9 @@ import httpx
 import pytest
 
 from pipeline.up.replay import Replay
+from tests.pipeline.cli.trips import finish
 from tests.pipeline.up.city import City, area
-from tests.pipeline.up.conftest import Running
+from tests.pipeline.up.conftest import Running, wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser (uv sync)")
 pytestmark = pytest.mark.slow
@@ -156,3 +160,68 @@ def test_the_keyboard_reaches_everything(page: Any) -> None:
         page.keyboard.press("Tab")
         reached.add(page.evaluate("[...document.querySelectorAll('*')].indexOf(document.activeElement)"))
     assert len(reached) == controls
+
+
+def test_each_step_is_told_in_a_line_with_where_it_is(running: Running, city: City) -> None:
+    steps = [line.split()[1] for line in running.said.splitlines() if line.startswith("done")]
+    assert steps == ["Replay", "Store", "Model", "Stream", "Gateway"]
+    before = f"sqlite://{city.output}/up/online.db, "
+    assert before in running.said
+    assert f" events before {Replay.of(city.declaration, 5.0).since}\n" in running.said
+    for name in ("model-server", "stream", "serve"):
+        assert f"  {city.output}/logs/up/{name}.log\n" in running.said
+    assert sorted(running.children.values()) == ["model-server", "serve", "stream"]
+
+
+def test_the_replay_goes_on(running: Running) -> None:
+    def given() -> list[int]:
+        status = running.status()
+        return [each["given"] for each in status["sources"]]
+
+    first = running.status()
+    assert not first["ended"]
+    wait_until(lambda: min(given()) > 0)
+    assert running.status()["clock"] > first["clock"]
+
+
+def test_the_replay_s_clock_is_the_time_of_a_request_that_has_none(running: Running) -> None:
+    row = {"rider": 0, "area": area(0), "amount": 12.5}
+    before = running.status()["clock"]
+    [prediction] = httpx.post(f"{running.page}/v1/predict", json={"requests": [row]}, timeout=30).json()["predictions"]
+    assert before <= prediction["time"] <= running.status()["clock"]
+    assert prediction["live"]["rides_5m"]["status"] == "known"
+    assert not prediction["stale"]
+
+
+def _without_as_of(document: dict[str, Any]) -> dict[str, Any]:
+    """A reply without how far the stream is, which changes all the time."""
+    for each in (document, *document.get("predictions", [])):
+        each.pop("as_of", None)
+    return document
+
+
+def test_what_the_page_s_server_answers_is_what_the_gateway_answers(running: Running, city: City) -> None:
+    time = Replay.of(city.declaration, 5.0).since
+    body = {"requests": [{"rider": 0, "area": area(0), "amount": 12.5, "at": time}]}
+    key = "a%2C0%2F%3Ci%3E%20%26%20100%25"
+    for path, sent in [(f"/v1/features/rides/area/{key}?time={time}", None), ("/v1/predict", body)]:
+        answers = [
+            httpx.request("POST" if sent else "GET", f"{where}{path}", json=sent, timeout=30)
+            for where in (running.page, running.gateway)
+        ]
+        assert answers[0].status_code == 200, answers[0].text
+        through, there = (_without_as_of(answer.json()) for answer in answers)
+        assert through == there
+        assert through["live" if sent is None else "predictions"]
+    refused = httpx.post(f"{running.page}/v1/predict", content=b"{", timeout=30)
+    assert refused.status_code == 415
+
+
+def test_two_at_once_are_one_too_many(running: Running, city: City) -> None:
+    second = finish(city.up())
+    assert second.exit_code == 8
+    assert f"error: {city.output}: another `twinbeam up` is running here. Stop it, or name another" in second.out
+    taken = finish(city.up("--port", running.page.rpartition(":")[2]))
+    assert taken.exit_code == 4
+    assert "Address already in use. Name another port, or 0 for a free one." in taken.out
+    assert not running.status()["problem"]
