@@ -22,7 +22,7 @@ def test_the_default_and_what_may_be_said(tmp_path: Path) -> None:
         ("gate.rows=0", "--set: gate.rows: read 0; accepted:"),
         ("gate.rows=some", 'gate.rows: read "some"; accepted:'),
         ("gate.rows=1.5", "gate.rows: read 1.5; accepted:"),
-        ("gate.row=5", "gate.row: unknown field; accepted: rows, budget"),
+        ("gate.row=5", "gate.row: unknown field; accepted: rows, store, budget"),
         ("gate.budget.memory_mb=0", "gate.budget.memory_mb: read 0; accepted:"),
         ("gate.budget.answer_p99_ms=soon", 'gate.budget.answer_p99_ms: read "soon"; accepted:'),
         ("gate.budget.size=5", "gate.budget.size: unknown field; accepted: load_s, answer_p99_ms, size_mb, memory_mb"),

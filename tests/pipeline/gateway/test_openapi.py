@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from tests.pipeline.gateway.serving import Client
 
@@ -28,9 +29,10 @@ schemathesis's floats."""
 
 
 @pytest.fixture(scope="module")
-def described(client: Client) -> Any:
+def described(client: Client) -> OpenApiSchema:
     too_many = {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}}
     config = schemathesis.Config.from_dict({"checks": too_many})
+    # Its class is imported above: pytest parses what it imports, and Python 3.11's parser does not bear other threads.
     return schemathesis.openapi.from_url(f"{client.url}/openapi.json", config=config)
 
 
