@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.spec import InputError
+from modules.spec import DeclarationError
 from pipeline.parity.private_store import private_store
 from pipeline.stores.urls import list_namespaces
 from tests.artifacts import taxi
@@ -24,6 +24,6 @@ def test_the_stream_goes_through_the_store_and_leaves_nothing(streamed: Streams,
 
 @pytest.mark.parametrize("url", ["redis://:secret@127.0.0.1:1/0", "live.db"])
 def test_what_a_declaration_may_not_name(url: str) -> None:
-    with pytest.raises(InputError, match=r"gate.store: read .*; accepted: ") as refused:
+    with pytest.raises(DeclarationError, match=r"gate.store: read .*; accepted: ") as refused:
         taxi(f"gate.store={url}")
     assert "secret" not in str(refused.value)
