@@ -1,5 +1,6 @@
 """`twinbeam gate`: the checks of the gate, of any pushed model on any rows."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
@@ -49,8 +50,12 @@ def gate_command(
                 from pipeline.parity.by_hand import judge_by_hand
                 from pipeline.parity.remote import Remote
 
-                remote = Remote(model_server, model_name or declaration.dataset) if model_server else None
-                checks = judge_by_hand(declaration, model, data, places, remote)
+                with contextlib.ExitStack() as ended:
+                    remote = None
+                    if model_server:
+                        client = Remote(model_server, model_name or declaration.dataset)
+                        remote = ended.enter_context(contextlib.closing(client))
+                    checks = judge_by_hand(declaration, model, data, places, remote)
     passed = all(check.passed for check in checks)
     if as_json:
         found = [dataclasses.asdict(check) for check in checks]

@@ -9,12 +9,10 @@ from modules.spec import NotFoundError
 from pipeline.serving.inputs import Array
 from pipeline.serving.model_server.tensors import to_array, to_proto
 
-_TIMEOUT_S = 60.0
-_OPTIONS = [
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.enable_http_proxy", 0),
-]
+ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+"""Messages as long as they come."""
+
+_TIMEOUT_S = 600.0
 
 
 class Remote:
@@ -28,7 +26,7 @@ class Remote:
           name: The model's name there.
         """
         self.target, self.name = target, name
-        self._channel = grpc.insecure_channel(target, _OPTIONS)
+        self._channel = grpc.insecure_channel(target, [*ANY_SIZE, ("grpc.enable_http_proxy", 0)])
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
 
     def call(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -46,7 +44,7 @@ class Remote:
             answer = self._stub.Predict(request, timeout=_TIMEOUT_S)
         except grpc.RpcError as error:
             raise NotFoundError(
-                f"--model-server {self.target}: {signature} of the model {self.name} cannot be asked: "
+                f"the model server {self.target}: {signature} of the model {self.name} cannot be asked: "
                 f"{error.details()}. Start the server, or name the model with --model-name."
             ) from None
         return {name: to_array(proto, name) for name, proto in answer.outputs.items()}

@@ -1,14 +1,14 @@
 """The events that some requests may see, read again from the files that the backfill read."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from modules.kernel.keys import code_keys
-from modules.kernel.plan import Entity
+from modules.kernel.plan import Entity, named_sources
 from modules.kernel.take import Events
 from modules.kernel.window import slots_of
 from modules.live import entities
@@ -44,21 +44,36 @@ def seen(declaration: Declaration, kept: Kept, files: Sequence[tuple[str, InputF
       files: The files of events, each with its source.
     """
     kinds = entities(declaration)
-    return tuple(_of_entity(declaration, kinds, entity, kept, files) for entity in kinds)
+    asked = [{name: kept.table.column(name).combine_chunks() for name in entity.key} for entity in kinds]
+    parts: list[list[Events]] = [[] for _ in kinds]
+    ignored: list[Problem] = []  # the backfill has told them
+    for source in named_sources(kinds).values():
+        types = event_columns(declaration, source, kinds)
+        for file in (file for name, file in files if name == source.name and len(kept.times)):
+            for _, batch in read_batches(file, None, list(types), ignored):
+                events = parse(source, types, batch, None).events
+                for number, entity in enumerate(kinds):
+                    if entity.source.name == source.name:
+                        parts[number].append(_near(entity, events, asked[number], kept.times))
+    return tuple(
+        _of_entity(entity, event_columns(declaration, entity.source, kinds), keys, near)
+        for entity, keys, near in zip(kinds, asked, parts, strict=True)
+    )
+
+
+def _near(entity: Entity, events: Events, asked: Mapping[str, pa.Array], times: np.ndarray) -> Events:
+    """Those of which each column of the key has some request's value, at a time that one may see."""
+    least = (slots_of(times.min(), entity.source.tick) - entity.reach) * entity.source.tick
+    near = (events.times >= least) & (events.times <= times.max())
+    for name, values in asked.items():
+        near &= pc.is_in(events.columns[name], value_set=values).to_numpy(zero_copy_only=False)
+    return events.where(np.flatnonzero(near))
 
 
 def _of_entity(
-    declaration: Declaration,
-    kinds: tuple[Entity, ...],
-    entity: Entity,
-    kept: Kept,
-    files: Sequence[tuple[str, InputFile]],
+    entity: Entity, types: Mapping[str, Typed], asked: Mapping[str, pa.Array], parts: Sequence[Events]
 ) -> Seen:
-    types = event_columns(declaration, entity.source, kinds)
-    asked = {name: kept.table.column(name).combine_chunks() for name in entity.key}
-    parts = [
-        part for name, file in files if name == entity.source.name for part in _near(entity, types, asked, kept, file)
-    ]
+    """Of the events that are near, those whose whole key some request has."""
     columns = {
         name: pa.concat_arrays([pa.array([], canonical(typed)), *(part.columns[name] for part in parts)])
         for name, typed in types.items()
@@ -70,20 +85,3 @@ def _of_entity(
     owners, askers = owners[: len(times)], owners[len(times) :]
     mine = np.flatnonzero(np.isin(owners, askers) & (owners >= 0))
     return Seen(entity, events.where(mine), owners[mine], askers)
-
-
-def _near(
-    entity: Entity, types: dict[str, Typed], asked: dict[str, pa.Array], kept: Kept, file: InputFile
-) -> Iterator[Events]:
-    """Those events of a file of which each column of the key has some request's value, at a time that one may see."""
-    if not len(kept.times):
-        return
-    ignored: list[Problem] = []  # the backfill has told them
-    least = (slots_of(kept.times.min(), entity.source.tick) - entity.reach) * entity.source.tick
-    for _, batch in read_batches(file, None, list(types), ignored):
-        events = parse(entity.source, types, batch, None).events
-        near = (events.times >= least) & (events.times <= kept.times.max())
-        for name, values in asked.items():
-            near &= pc.is_in(events.columns[name], value_set=values).to_numpy(zero_copy_only=False)
-        if near.any():
-            yield events.where(np.flatnonzero(near))

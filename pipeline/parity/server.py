@@ -14,8 +14,9 @@ import grpc
 import httpx
 import numpy as np
 from tensorflow.core.protobuf import config_pb2
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
+from pipeline.parity.remote import ANY_SIZE, Remote
 from pipeline.serving.inputs import Array
 from pipeline.serving.model_server.config import single_model
 from pipeline.serving.model_server.core import Core
@@ -24,19 +25,15 @@ from pipeline.serving.model_server.http_server import HttpServer
 from pipeline.serving.model_server.rest import RestApi
 from pipeline.serving.model_server.saved_model import SavedModel
 from pipeline.serving.model_server.servable import Servable
-from pipeline.serving.model_server.tensors import to_array, to_proto
 
 _TIMEOUT_S = 600.0
-_ANY_SIZE = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 
 
 class Server:
     """A server and its clients; each answer is float32 of shape (rows,)."""
 
-    def __init__(
-        self, name: str, target: str, channel: grpc.Channel, http: httpx.Client, load_s: float, load_bytes: int
-    ) -> None:
-        self.target = target
+    def __init__(self, remote: Remote, http: httpx.Client, load_s: float, load_bytes: int) -> None:
+        self.target = remote.target
         """host:port of its gRPC services."""
         self.load_s = load_s
         """How long it took to load the model."""
@@ -44,18 +41,12 @@ class Server:
         """By how much the process grew meanwhile."""
         self.answers_s: list[float] = []
         """How long each answer over gRPC to a single row took."""
-        self._name, self._http = name, http
-        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self._remote, self._http = remote, http
 
     def by_grpc(self, inputs: Mapping[str, Array]) -> Array:
         """`serving_default` over gRPC, of arrays by name."""
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name = self._name
-        for name, array in inputs.items():
-            to_proto(array, request.inputs[name], as_content=True)
         asked = time.perf_counter()
-        answer = self._stub.Predict(request, timeout=_TIMEOUT_S)
-        found = to_array(answer.outputs["score"], "score")
+        found = self._remote.call("serving_default", inputs)["score"]
         if len(found) == 1:
             self.answers_s.append(time.perf_counter() - asked)
         return found
@@ -64,7 +55,7 @@ class Server:
         """`serving_examples` over REST, of serialized examples in base64."""
         instances = [{"b64": b64encode(example).decode()} for example in examples]
         body = json.dumps({"signature_name": "serving_examples", "instances": instances})
-        reply = self._http.post(f"/v1/models/{self._name}:predict", content=body).raise_for_status()
+        reply = self._http.post(f"/v1/models/{self._remote.name}:predict", content=body).raise_for_status()
         return np.array(reply.json()["predictions"], np.float32)
 
 
@@ -84,9 +75,9 @@ def serving(model: Path, name: str) -> Iterator[Server]:
         core.reload(single_model(name, str(base)))
         load_s, load_bytes = time.perf_counter() - began, _resident_bytes() - before
         target = ending.enter_context(_grpc(core))
-        channel = ending.enter_context(grpc.insecure_channel(target, [*_ANY_SIZE, ("grpc.enable_http_proxy", 0)]))
+        remote = ending.enter_context(contextlib.closing(Remote(target, name)))
         http = ending.enter_context(_rest(core))
-        yield Server(name, target, channel, http, load_s, load_bytes)
+        yield Server(remote, http, load_s, load_bytes)
 
 
 def _load(name: str, version: int, directory: Path) -> Servable:
@@ -100,7 +91,7 @@ def _resident_bytes() -> int:
 
 @contextlib.contextmanager
 def _grpc(core: Core) -> Iterator[str]:
-    server = grpc.server(futures.ThreadPoolExecutor(1), options=_ANY_SIZE)
+    server = grpc.server(futures.ThreadPoolExecutor(1), options=ANY_SIZE)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
