@@ -19,7 +19,7 @@ from pipeline.gateway.refusal import Problem, Refusal, of_fields
 from pipeline.gateway.rows import RowParser, Rows, parse_key
 from pipeline.live.columns import request_columns
 from pipeline.live.requests import canonical
-from pipeline.serving.inputs import input_dtypes, model_inputs
+from pipeline.serving.examples import serialized_examples
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +54,6 @@ class Gateway:
         self._declaration = declaration
         self._entities = {entity.name: entity for entity in entities(declaration)}
         self._as_it_is = declaration.serving.model_copy(update={"when_stale": "serve", "when_down": "refuse"})
-        self._dtypes = input_dtypes(declaration)
         self._lookup = Lookup(declaration, settings.store, settings.clock, settings.store_timeout_s)
         self._model = ModelClient(declaration, settings.model_server, settings.model, settings.model_timeout_s)
         self._joined = Joined(self._answer)
@@ -106,10 +105,10 @@ class Gateway:
         return await self._lookup.look(rows, check, policy, replies, alone=len(group) == 1)
 
     def _score(self, rows: Rows, looked: Looked, group: Sequence[Asked]) -> Scores:
-        live = {name: found.values for name, found in looked.live.items()}
-        inputs = model_inputs({**rows.values, **live}, self._dtypes)
+        live = {name: found.values.tolist() for name, found in looked.live.items()}
+        examples = serialized_examples({**rows.values, **live}, self._declaration)
         trace = next((each.call.trace for each in group if each.call.trace), ())  # a call has one parent
-        return self._model.score(inputs, trace)
+        return self._model.score(examples, trace)
 
     def _reply(self, looked: Looked, scores: Scores, part: range) -> dict[str, Any]:
         """The reply of the request whose rows are a part of those looked up."""

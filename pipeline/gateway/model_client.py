@@ -1,7 +1,7 @@
 """Scores from a model server, TensorFlow Serving's or one that speaks its protocol, by a version that was checked."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -9,14 +9,17 @@ import numpy as np
 
 from modules.spec import FINGERPRINT_SIGNATURE, Declaration
 from pipeline.gateway.refusal import away, too_slow
-from pipeline.serving.inputs import Array, input_dtypes
+from pipeline.serving.inputs import input_dtypes
 from pipeline.serving.model_server.status import InvalidArgument
-from pipeline.serving.model_server.tensors import to_array, to_proto
+from pipeline.serving.model_server.tensors import to_array
 from pipeline.serving.protocol import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc, types_pb2
 
 Metadata = Sequence[tuple[str, str]]
 
-SIGNATURE = "serving_default"
+SIGNATURE = "serving_examples"
+"""Which asks for scores: one input costs client and server far less than one for each feature."""
+NAMED_SIGNATURE = "serving_default"
+"""Which tells what features the model takes."""
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.initial_reconnect_backoff_ms", 50),
@@ -65,11 +68,11 @@ class ModelClient:
         self._channel.unsubscribe(self._forget)
         self._channel.close()
 
-    def score(self, inputs: Mapping[str, Array], metadata: Metadata = ()) -> Scores:
+    def score(self, examples: Sequence[bytes], metadata: Metadata = ()) -> Scores:
         """The scores of rows.
 
         Args:
-          inputs: All inputs of `serving_default`, as `model_inputs` makes them.
+          examples: The rows, as `serialized_examples` makes them.
           metadata: Goes with the call.
 
         Raises:
@@ -77,14 +80,16 @@ class ModelClient:
         """
         request = self._request(SIGNATURE)
         request.output_filter.append("score")
-        for name, array in inputs.items():
-            to_proto(array, request.inputs[name], as_content=True)
-        rows = len(next(iter(inputs.values())))
+        tensor = request.inputs["examples"]
+        tensor.dtype = types_pb2.DT_STRING
+        tensor.tensor_shape.dim.add().size = len(examples)
+        tensor.string_val.extend(examples)
         for _ in range(2):  # the version may be unloaded between its answer and the look at it
             response = self._call(self._stub.Predict, request, metadata)
             version = response.model_spec.version.value
             if version in self._checked or self._check(version):
-                return Scores(version, _scores(response, rows, f"{self._target}: version {version} of {self.name}"))
+                where = f"{self._target}: version {version} of {self.name}"
+                return Scores(version, _scores(response, len(examples), where))
         raise away(f"{self._target}: no version of {self.name} stays long enough to be checked. Repeat later.")
 
     def check(self) -> int:
@@ -110,9 +115,10 @@ class ModelClient:
             signatures = get_model_metadata_pb2.SignatureDefMap()
             metadata.metadata["signature_def"].Unpack(signatures)
             found = signatures.signature_def
-            if SIGNATURE not in found:
-                raise away(f"{where} has no signature {SIGNATURE}. Serve a model that Twinbeam has pushed.")
-            self._check_inputs(where, {name: info.dtype for name, info in found[SIGNATURE].inputs.items()})
+            if NAMED_SIGNATURE in found:
+                self._check_inputs(where, {name: info.dtype for name, info in found[NAMED_SIGNATURE].inputs.items()})
+            if missing := [name for name in (NAMED_SIGNATURE, SIGNATURE) if name not in found]:
+                raise away(f"{where} has no signature {missing[0]}. Serve a model that Twinbeam has pushed.")
             if FINGERPRINT_SIGNATURE in found:
                 response = self._call(self._stub.Predict, self._request(FINGERPRINT_SIGNATURE, version))
                 fingerprint = _text(response.outputs[FINGERPRINT_SIGNATURE])

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from modules.spec import Declaration
 from pipeline.parity.sample import Sample
+from pipeline.serving.examples import serialized_examples
 from pipeline.serving.inputs import Array, input_dtypes, model_inputs
 
 MOST_ROWS = 1 << 14
@@ -39,22 +40,8 @@ def named_inputs(declaration: Declaration, sample: Sample) -> dict[str, Array]:
 
 def serialized(declaration: Declaration, sample: Sample) -> Array:
     """The input of `serving_examples`: object array of bytes, shape (rows,)."""
-    columns = [(name, c.type, sample.columns[name].to_pylist()) for name, c in declaration.features.items()]
-    found = np.empty(len(sample.ids), object)
-    for row in range(len(found)):
-        example = tf.train.Example()
-        for name, kind, values in columns:
-            if (value := values[row]) is not None:
-                feature = example.features.feature[name]
-                match kind:
-                    case "string":
-                        feature.bytes_list.value.append(value)
-                    case "float":
-                        feature.float_list.value.append(value)
-                    case _:
-                        feature.int64_list.value.append(value)
-        found[row] = example.SerializeToString()
-    return found
+    columns = {name: sample.columns[name].to_pylist() for name in declaration.features}
+    return np.array(serialized_examples(columns, declaration), object)
 
 
 def batches(rows: int, size: int, most: int | None = None) -> Iterator[np.ndarray]:

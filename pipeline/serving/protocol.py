@@ -30,7 +30,8 @@ def _without_tensorflow() -> Iterator[None]:
 
 
 with _without_tensorflow():
+    from tensorflow.core.example import example_pb2
     from tensorflow.core.framework import types_pb2
     from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-__all__ = ["get_model_metadata_pb2", "predict_pb2", "prediction_service_pb2_grpc", "types_pb2"]
+__all__ = ["example_pb2", "get_model_metadata_pb2", "predict_pb2", "prediction_service_pb2_grpc", "types_pb2"]

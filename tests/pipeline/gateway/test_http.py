@@ -230,7 +230,7 @@ def test_a_fault_of_the_gateway_is_told_without_its_traceback(client: Client, mo
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    monkeypatch.setattr("pipeline.gateway.gateway.model_inputs", broken)
+    monkeypatch.setattr("pipeline.gateway.gateway.serialized_examples", broken)
     with structlog.testing.capture_logs() as logs:
         status, reply = client.predict()
     assert status == 500

@@ -14,6 +14,7 @@ import grpc
 import hypothesis
 import pytest
 import structlog
+import tensorflow as tf
 from hypothesis import strategies as st
 
 from modules.spec import Declaration
@@ -21,7 +22,6 @@ from pipeline.gateway import joined
 from pipeline.gateway.call import Call
 from pipeline.gateway.joined import Asked, Joined
 from pipeline.gateway.rows import Rows
-from pipeline.serving.model_server.tensors import to_array
 from tests.pipeline.gateway import shop
 from tests.pipeline.gateway.relay import Relay, listening
 from tests.pipeline.gateway.serving import Client, gateway
@@ -51,7 +51,9 @@ class Choosy(Relay):
     """Refuses some amounts, and keeps others waiting while `open` is cleared."""
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        amounts = to_array(request.inputs["amount"], "amount").tolist() if "amount" in request.inputs else []
+        given = request.inputs["examples"].string_val if "examples" in request.inputs else []
+        examples = map(tf.train.Example.FromString, given)
+        amounts = [example.features.feature["amount"].float_list.value[0] for example in examples]
         if REFUSED in amounts:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no such amount")
         if HELD in amounts:

@@ -150,7 +150,7 @@ def test_a_model_that_takes_something_else(
 
 def test_a_model_without_a_fingerprint(declaration: Declaration, store: str, exported: Path, tmp_path: Path) -> None:
     loaded = tf.saved_model.load(str(exported / "1"))
-    only = {"serving_default": loaded.signatures["serving_default"]}
+    only = {name: loaded.signatures[name] for name in ("serving_default", "serving_examples")}
     tf.saved_model.save(loaded, str(tmp_path / "models" / "1"), signatures=only)
     with served(tmp_path / "models") as server, gateway(declaration, store, server.flags.port) as client:
         status, reply = client.predict()
