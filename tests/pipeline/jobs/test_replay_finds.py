@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pipeline.jobs.replay as replay_job
-from modules.kernel import answer, cells, grid, keys, plan, row, take, window
+from modules.kernel import cells, grid, keys, plan, row, search, take, window
 from modules.kernel.whole import limbs
 from modules.spec import Declaration
 from pipeline.engines.engine import Engine
@@ -193,14 +193,12 @@ def _old_requests_answered(patch: pytest.MonkeyPatch) -> None:
 
 def _cut_unseen(patch: pytest.MonkeyPatch) -> None:
     """Nobody sees that a cell is cut: what it holds counts as of its start."""
-    ranges = answer._ranges
+    init = search.Search.__init__
 
-    def unseen(part: cells.Owned, windows: window.Windows, requests: answer.Requests) -> np.ndarray:
-        table = part.table.copy()
-        table[cells.WIDTH] = 1
-        return ranges(cells.Owned(table, part.owners), windows, requests)
+    def unseen(self: search.Search, starts: np.ndarray, widths: np.ndarray, owners: np.ndarray) -> None:
+        init(self, starts, np.ones_like(widths), owners)
 
-    patch.setattr(answer, "_ranges", unseen)
+    patch.setattr(search.Search, "__init__", unseen)
 
 
 def _wide_cells(patch: pytest.MonkeyPatch) -> None:
