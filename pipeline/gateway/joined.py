@@ -90,11 +90,21 @@ class Joined:
         return group
 
     async def _turn(self, group: list[Asked]) -> None:
-        answering = asyncio.create_task(self._together(group))
-        await asyncio.wait([answering], timeout=TURN_S)
-        self._turns_left += 1
-        self._begin()
-        await answering
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                self._turns_left += 1
+                self._begin()
+
+        late = asyncio.get_running_loop().call_later(TURN_S, end)
+        try:
+            await self._together(group)
+        finally:
+            late.cancel()
+            end()
 
     async def _together(self, group: list[Asked]) -> None:
         """Answers a group; where it is refused, each by itself, since the fault may be one's alone."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-from collections import Counter as Tally
 from collections.abc import Iterator
 from functools import cache
 from typing import Literal
@@ -88,13 +87,14 @@ class Metrics:
         """Counts rows that have got a score."""
         rows = len(looked.times)
         self._rows(str(version)).inc(rows)
-        incomplete = ~np.logical_and.reduce([np.ones(rows, bool), *(found.complete for found in looked.live.values())])
-        marks = {"incomplete": incomplete.sum(), "stale": looked.stale.sum(), "defaults": looked.defaults.sum()}
-        for mark, count in marks.items():
-            self._marked(mark).inc(count.item())
+        whole = np.logical_and.reduce([found.complete for found in looked.live.values()] or [np.ones(rows, bool)])
+        marks = {"incomplete": ~whole, "stale": looked.stale, "defaults": looked.defaults}
+        for mark, here in marks.items():
+            self._marked(mark).inc(int(np.count_nonzero(here)))
         for feature, found in looked.live.items():
-            for status, count in Tally(found.status.tolist()).items():
-                self._values(feature, words(status)).inc(count)
+            statuses = found.status.tolist()
+            for status in set(statuses):
+                self._values(feature, words(status)).inc(statuses.count(status))
         for source, watermark in looked.watermarks.items():
             if watermark is not None:
                 self._watermark(source).set(watermark / 1e6)
