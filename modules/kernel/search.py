@@ -18,6 +18,8 @@ class Search:
         """
         self._owners, self._starts, self._stops = owners, starts, starts + widths
         if len(owners):
+            self._alone = not owners[-1]
+            """Whether they are of one owner, so that no neighbour's are in the way."""
             self._wide = bool(np.maximum.reduce(widths) > 1)
             self._least = int(np.minimum.reduce(starts)) - 1
             self._span = int(np.maximum.reduce(self._stops)) - self._least + 2
@@ -45,8 +47,11 @@ class Search:
             ranks, ends, bounds = (slots.searchsorted(each) for each in (self._starts, self._stops, edges))
             least, span = -1, len(slots) + 2
             starts, reached = self._lined(ranks, ends, least, span)
-        at = np.minimum(np.maximum(bounds, least), least + span - 1)
-        at += owners * span - least  # below all cells for the owner -1, so that its ranges are empty
+        if self._alone and len(owners) == 1 and owners[0] == 0:
+            at = bounds - least
+        else:
+            at = np.minimum(np.maximum(bounds, least), least + span - 1)
+            at += owners * span - least  # below all cells for the owner -1, so that its ranges are empty
         found: np.ndarray = starts.searchsorted(at)
         if self._wide:
             before = reached.searchsorted(at, "right")  # cells that stop there, or earlier
