@@ -67,8 +67,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 raise InvalidArgument("Missing ModelSpec")
             with self._core.use(request.model_spec) as servable:
                 response = answer(servable, request)
-        metrics.REQUEST_LATENCY.labels(name, api, "GRPC").observe(metrics.micros_since(started))
-        metrics.REQUEST_COUNT.labels(name, "OK").inc()
+        metrics.answered(name, api, started)
         return response
 
 
