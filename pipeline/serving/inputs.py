@@ -3,8 +3,8 @@ the value.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,6 @@ from modules.kernel.rounding import to_example
 from modules.spec import PRESENT_SUFFIX, Declaration
 
 Array = npt.NDArray[Any]
-Column: TypeAlias = pa.Array | Sequence[Any] | Array
 
 _DTYPES = {"int": np.int64, "bool": np.int64, "float": np.float32, "string": np.object_}
 
@@ -27,13 +26,12 @@ def input_dtypes(declaration: Declaration) -> dict[str, np.dtype[Any]]:
     return dtypes | present
 
 
-def model_inputs(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[Any]]) -> dict[str, Array]:
+def model_inputs(columns: Mapping[str, pa.Array], dtypes: Mapping[str, np.dtype[Any]]) -> dict[str, Array]:
     """The inputs for some rows.
 
     Args:
-      columns: Features by name, each of shape (rows,): an Arrow array, null where a row has no value; a list, None
-        there; or an array of NumPy, with a value in each row. Columns that are no inputs are left aside, and inputs
-        without a column are left out.
+      columns: Features by name, each of shape (rows,), null where a row has no value. Columns that are no inputs are
+        left aside, and inputs without a column are left out.
       dtypes: All inputs, the presences too.
 
     Returns:
@@ -42,24 +40,11 @@ def model_inputs(columns: Mapping[str, Column], dtypes: Mapping[str, np.dtype[An
     inputs: dict[str, Array] = {}
     for name in columns.keys() & dtypes.keys():
         dtype = dtypes[name]
-        values, present = (
-            _of_arrow(columns[name]) if isinstance(columns[name], pa.Array) else _of_python(columns[name], dtype)
-        )
+        values, present = _of_arrow(columns[name])
         inputs[name] = (to_example(values) if dtype == np.float32 else values).astype(dtype, copy=False)
         if name + PRESENT_SUFFIX in dtypes:
             inputs[name + PRESENT_SUFFIX] = present
     return inputs
-
-
-def _of_python(values: Sequence[Any] | Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """As `_of_arrow`."""
-    if isinstance(values, np.ndarray):
-        return values, np.ones(len(values), np.bool_)
-    present = np.array([value is not None for value in values], np.bool_)
-    if dtype.hasobject:
-        return np.array([b"" if value is None else value.encode() for value in values], np.object_), present
-    width = np.float64 if dtype == np.float32 else np.int64
-    return np.array([0 if value is None else value for value in values], width), present
 
 
 def _of_arrow(values: pa.Array) -> tuple[Array, Array]:

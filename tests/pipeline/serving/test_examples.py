@@ -4,12 +4,14 @@ from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
+import pyarrow as pa
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 
 from modules.raw_features import parse_spec
 from modules.spec import PRESENT_SUFFIX, Declaration
+from pipeline.live.requests import canonical
 from pipeline.serving.examples import serialized_examples
 from pipeline.serving.inputs import input_dtypes, model_inputs
 from tests.pipeline.gateway import shop
@@ -36,7 +38,8 @@ def test_a_parser_finds_the_bits_of_the_named_inputs(declaration: Declaration, d
         columns[name] = data.draw(st.lists(value, min_size=rows, max_size=rows))
     examples = serialized_examples({**columns, "other": [None] * rows}, declaration)
     parsed = tf.io.parse_example(examples, parse_spec(declaration))
-    expected = model_inputs(columns, input_dtypes(declaration))
+    arrays = {name: pa.array(columns[name], canonical(column)) for name, column in declaration.features.items()}
+    expected = model_inputs(arrays, input_dtypes(declaration))
     for name, column in declaration.features.items():
         found = parsed[name]
         if column.optional:

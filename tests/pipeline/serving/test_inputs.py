@@ -66,36 +66,6 @@ def test_a_slice_has_what_its_rows_have(values: list[int | None], offset: int) -
     assert found["whole_present"] == [value is not None for value in values]
 
 
-def optional(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
-    return st.lists(st.none() | values)
-
-
-@given(
-    whole=optional(st.integers(-(2**63), 2**63 - 1)),
-    real=optional(st.floats(allow_nan=False)),
-    flag=optional(st.booleans()),
-    text=optional(st.text(st.characters(exclude_categories=["Cs"]))),
-)
-def test_python_values_give_the_bits_of_arrow(**columns: list[Any]) -> None:
-    types = {"whole": pa.int64(), "real": pa.float64(), "flag": pa.bool_(), "text": pa.string()}
-    found = model_inputs(columns, DTYPES)
-    expected = model_inputs({name: pa.array(values, types[name]) for name, values in columns.items()}, DTYPES)
-    assert found.keys() == expected.keys()
-    for name, array in expected.items():
-        assert found[name].dtype == array.dtype == DTYPES[name]
-        assert (
-            found[name].tolist() == array.tolist()
-            if array.dtype.hasobject
-            else found[name].tobytes() == array.tobytes()
-        )
-
-
-def test_an_array_has_a_value_in_each_row() -> None:
-    found = model_inputs({"real": np.array([0.1, -0.0]), "whole": np.array([3, 4])}, DTYPES)
-    assert found["real"].tobytes() == np.array([0.1, -0.0], np.float32).tobytes()
-    assert found["whole_present"].tolist() == [True, True]
-
-
 def test_what_a_declaration_exports(tmp_path: Path) -> None:
     found = {name: str(dtype) for name, dtype in input_dtypes(shop.declare(tmp_path)).items()}
     own = {"amount": "float32", "seconds": "int64", "company": "object", "shared": "int64"}
