@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +17,6 @@ from modules.spec import Declaration, InputError, Serving, StoreUnavailable, mic
 from pipeline.gateway import times
 from pipeline.gateway.refusal import Problem, Refusal, away, of_fields, too_slow
 from pipeline.gateway.rows import Rows
-from pipeline.gateway.threads import Threads
 from pipeline.live.reader import FeatureReader, LiveValue, Look, Status
 from pipeline.sources.source import EARLIEST
 from pipeline.stores.urls import without_password
@@ -106,14 +106,14 @@ class Lookup:
         self._stale_after = micros(declaration.serving.stale_after)
         self._sources = list(declaration.live.sources) if declaration.live else []
         self._reader = FeatureReader.open(declaration, store) if declaration.live else None
-        self._threads = Threads(THREADS, "answer")
-        self._spare = Threads(THREADS, "without-store")
+        self._threads = ThreadPoolExecutor(THREADS, "answer")
+        self._spare = ThreadPoolExecutor(THREADS, "without-store")
         """For those whose own thread hangs in the store."""
 
     def close(self) -> None:
         """Gives the store's connections back; waits for no read."""
         for threads in (self._threads, self._spare):
-            threads.close()
+            threads.shutdown(wait=False, cancel_futures=True)
         if self._reader:
             self._reader.close()
 
@@ -150,23 +150,17 @@ class Lookup:
                 raise _TooLate
             return then(looked)
 
-        working = self._threads.run(work)
-
-        def expire() -> None:
-            if decided.acquire(blocking=False) and not working.done():
-                working.set_exception(_TooLate())
-
-        deadline = asyncio.get_running_loop().call_later(self._timeout_s, expire)
-        try:
+        loop = asyncio.get_running_loop()
+        working = loop.run_in_executor(self._threads, work)
+        await asyncio.wait([working], timeout=self._timeout_s)
+        if working.done() or not decided.acquire(blocking=False):
             return await working
-        except _TooLate:
-            refusal = self._too_slow()
-            if policy.when_down == "refuse":
-                raise refusal from None
-            looked = self._without_store(rows, refusal)
-            return await self._spare.run(lambda: then(looked))
-        finally:
-            deadline.cancel()
+        working.add_done_callback(lambda late: late.cancelled() or late.exception())  # nobody waits for it
+        refusal = self._too_slow()
+        if policy.when_down == "refuse":
+            raise refusal
+        looked = self._without_store(rows, refusal)
+        return await loop.run_in_executor(self._spare, then, looked)
 
     def _look(self, rows: Rows, check: Callable[[Rows, np.ndarray], None], policy: Serving, *, alone: bool) -> Looked:
         try:
@@ -199,7 +193,7 @@ class Lookup:
         reader = self._reader
         if reader is None:
             return {}
-        reading = self._threads.run(lambda: self._told(reader.watermarks))
+        reading = asyncio.get_running_loop().run_in_executor(self._threads, self._told, reader.watermarks)
         try:
             found = await asyncio.wait_for(reading, self._timeout_s)
         except TimeoutError:
@@ -290,4 +284,4 @@ class Lookup:
 
 
 class _TooLate(Exception):
-    """The deadline has passed."""
+    """The deadline has passed; somebody else has answered."""
