@@ -9,30 +9,25 @@ from urllib.parse import parse_qsl, unquote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.types import Receive, Scope, Send
 
 from modules.spec import Declaration
 from pipeline.gateway.call import Call
 from pipeline.gateway.gateway import Gateway, Settings
-from pipeline.gateway.outside import Outside, error_response, unexpected
+from pipeline.gateway.outside import Outside, error_response
 from pipeline.gateway.refusal import Problem, Refusal, of_fields
 from pipeline.gateway.replies import ErrorReply, Health, replies
 from pipeline.gateway.rows import RowParser, time_schema
 from pipeline.gateway.security import ApiKeys
 
-PREDICT = "/v1/predict"
 MOST_BYTES = 1 << 20
 """Of one body."""
 BODY_TIMEOUT_S = 10.0
 """In which a body must have come."""
 
 
-def create_app(settings: Settings, keys: ApiKeys | None = None) -> Outside:
+def create_app(settings: Settings, keys: ApiKeys | None = None) -> FastAPI:
     """The gateway as an ASGI application.
-
-    Predictions go around FastAPI, whose middleware and solving of dependencies take longer than to read a request.
 
     Args:
       settings: What it stands between.
@@ -55,25 +50,11 @@ def create_app(settings: Settings, keys: ApiKeys | None = None) -> Outside:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(Outside, keys=keys, state=app.state)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(Exception, _unexpected)
     _add_routes(app, settings.declaration, with_key=keys is not None)
-    prediction = next(route for route in app.routes if isinstance(route, APIRoute) and route.path == PREDICT)
-
-    async def inside(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != PREDICT or scope["method"] != "POST":
-            await app(scope, receive, send)
-            return
-        scope["app"], scope["route"] = app, prediction
-        request = Request(scope, receive)
-        try:
-            response = await _predict(request)
-        except Refusal as refusal:
-            response = error_response(_call(request), refusal)
-        await response(scope, receive, send)
-
-    return Outside(inside, keys, app.state)
+    return app
 
 
 def _add_routes(app: FastAPI, declaration: Declaration, *, with_key: bool) -> None:
@@ -85,14 +66,17 @@ def _add_routes(app: FastAPI, declaration: Declaration, *, with_key: bool) -> No
 
     body = {"required": True, "content": {"application/json": {"schema": RowParser(declaration).schema}}}
 
-    app.post(
-        PREDICT,
-        name="predict",
+    @app.post(
+        "/v1/predict",
         summary="Scores of rows.",
         response_model=predict_reply,
         responses=errors(400, 408, 413, 415, 422, 503, 504),
         openapi_extra={"requestBody": body},
-    )(_predict)
+    )
+    async def predict(request: Request) -> Response:
+        _check_content(request)
+        found = await _gateway(request).predict(await _body(request), _call(request))
+        return _json(found)
 
     time = {"name": "time", "in": "query", "required": False, "description": "As of when; without it the clock's."}
     if declaration.time is not None:
@@ -147,11 +131,6 @@ def _add_routes(app: FastAPI, declaration: Declaration, *, with_key: bool) -> No
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # as FastAPI wants it
-
-
-async def _predict(request: Request) -> Response:
-    _check_content(request)
-    return _json(await _gateway(request).predict(await _body(request), _call(request)))
 
 
 def _gateway(request: Request) -> Gateway:
@@ -223,10 +202,6 @@ def _time(request: Request) -> str | None:
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, Refusal)
     return error_response(_call(request), error)
-
-
-async def _unexpected(request: Request, error: Exception) -> Response:
-    return error_response(_call(request), unexpected())
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

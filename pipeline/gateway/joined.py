@@ -90,21 +90,11 @@ class Joined:
         return group
 
     async def _turn(self, group: list[Asked]) -> None:
-        ended = False
-
-        def end() -> None:
-            nonlocal ended
-            if not ended:
-                ended = True
-                self._turns_left += 1
-                self._begin()
-
-        late = asyncio.get_running_loop().call_later(TURN_S, end)
-        try:
-            await self._together(group)
-        finally:
-            late.cancel()
-            end()
+        answering = asyncio.create_task(self._together(group))
+        await asyncio.wait([answering], timeout=TURN_S)
+        self._turns_left += 1
+        self._begin()
+        await answering
 
     async def _together(self, group: list[Asked]) -> None:
         """Answers a group; where it is refused, each by itself, since the fault may be one's alone."""

@@ -62,7 +62,8 @@ class Outside:
         except Exception:
             _LOG.exception("unexpected", request_id=call.request_id)
             if not status:
-                await error_response(call, unexpected())(scope, receive, send_with_id)
+                message = "An unexpected error, which is a fault of the gateway. Its log has more."
+                await error_response(call, Refusal(500, message))(scope, receive, send_with_id)
         finally:
             self._at_once -= 1
             self._note(scope, call, status)
@@ -94,11 +95,6 @@ class Outside:
             **about,
             **call.facts,
         )
-
-
-def unexpected() -> Refusal:
-    """Says that the gateway has a fault."""
-    return Refusal(500, "An unexpected error, which is a fault of the gateway. Its log has more.")
 
 
 def error_response(call: Call, refusal: Refusal) -> Response:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
 from modules.spec import InputError
 from pipeline.gateway import logs
@@ -22,7 +22,7 @@ DRAIN_S = 15
 _LOG = structlog.get_logger()
 
 
-def serve(app: ASGIApp, listening: socket.socket, certificate: Path | None, key: Path | None) -> None:
+def serve(app: FastAPI, listening: socket.socket, certificate: Path | None, key: Path | None) -> None:
     """Answers until SIGTERM or SIGINT; then takes no more requests, and ends once those in flight are answered.
 
     Args:
@@ -44,7 +44,6 @@ def serve(app: ASGIApp, listening: socket.socket, certificate: Path | None, key:
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_S,
         ssl_certfile=certificate,
         ssl_keyfile=key,
