@@ -6,16 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from modules.kernel import registers
-from modules.kernel.cells import LEAST, MOST, Owned, accumulate, rank_last
+from modules.kernel.cells import LEAST, MOST, START, WIDTH, Owned, accumulate, rank_last
 from modules.kernel.extremum import range_max
 from modules.kernel.plan import Entity, Family, Feature, Taking, needs
 from modules.kernel.take import Columns
 from modules.kernel.whole import EXACT, bound, carry, divide, joined, small, to_int
+from modules.kernel.window import Windows
 
 _SETS_AT_ONCE = 4096
 _REGISTERS_AT_ONCE = 1 << 22
-_FEW, _MOST_KEPT = 8, 64
-"""Up to how many ranges that are asked for at once their estimates are kept, and how many of them."""
 
 
 class Answer(NamedTuple):
@@ -38,9 +37,7 @@ class Requests(NamedTuple):
     """The columns of the requests that features with `include_request` take in."""
 
 
-def answer(
-    entity: Entity, cells: Owned, marks: Owned, requests: Requests, edges: np.ndarray | None = None
-) -> dict[str, Answer]:
+def answer(entity: Entity, cells: Owned, marks: Owned, requests: Requests) -> dict[str, Answer]:
     """The features of an entity by name.
 
     Args:
@@ -48,24 +45,21 @@ def answer(
       cells: Its cells by owner and start, as `row.decode` or `add_up` gives them.
       marks: Its registers, likewise.
       requests: Who asks.
-      edges: `entity.windows.edges(requests.slots)`, if that is known already.
 
     Raises:
       ValueError: An edge would cut a cell; a cell was coarsened although a request could still come.
     """
     found: dict[str, Answer] = {}
-    if edges is None:
-        edges = entity.windows.edges(requests.slots)
-    exact = len(entity.exact_families.windows)
     if entity.exact:
         own = _own(entity, requests)
-        ranges = cells.search.ranges(edges[:, :exact], requests.owners)
+        ranges = _ranges(cells, entity.exact_families.windows, requests)
+        prefixes = _Prefixes(cells.table, own)
         for family in entity.exact_families.members:
-            gather = _Gather(entity, cells, ranges[:, family.windows], own if family.one.include_request else None)
+            gather = _Gather(entity, prefixes, ranges[:, family.windows], family.one.include_request)
             _unfold(family, *_finish(family, gather), requests, found)
     if entity.distinct:
         own_marks = _own_registers(entity, requests)
-        ranges = marks.search.ranges(edges[:, exact:], requests.owners)
+        ranges = _ranges(marks, entity.distinct_families.windows, requests)
         for family in entity.distinct_families.members:
             values = _distinct(entity, family.one, marks, ranges[:, family.windows], own_marks)
             _unfold(family, values, values == 0, requests, found)
@@ -87,43 +81,101 @@ def _unfold(
         found[feature.name] = Answer(values[number], empty[number])
 
 
+def _ranges(cells: Owned, windows: Windows, requests: Requests) -> np.ndarray:
+    """The first cell of each request's windows, and the first after it; int64, shape (2, windows, requests)."""
+    edges = windows.edges(requests.slots)
+    if not len(cells):
+        return np.zeros_like(edges)
+    starts, widths = cells.table[START], cells.table[WIDTH]
+    stops, bounds = starts + widths, edges
+    least = int(np.minimum.reduce(starts)) - 1
+    span = int(np.maximum.reduce(stops)) - least + 2
+    if (int(cells.owners[-1]) + 2) * span > MOST:  # years apart, in small ticks: ranks are compared in place of slots
+        slots = np.unique(np.concatenate([starts, stops, edges.ravel()]))
+        starts, stops, bounds = (slots.searchsorted(each) for each in (starts, stops, edges))
+        least, span = -1, len(slots) + 2
+    base = cells.owners * span - least
+    starts = base + starts
+    at = np.minimum(np.maximum(bounds, least), least + span - 1)
+    at += requests.owners * span - least  # below all cells for the owner -1, so that its ranges are empty
+    found: np.ndarray = starts.searchsorted(at)
+    if np.maximum.reduce(widths) > 1:
+        before = np.maximum.accumulate(base + stops).searchsorted(at, "right")  # cells that stop there, or earlier
+        if (cut := before != found).any():
+            raise ValueError(f"an edge at slot {edges[cut][0]} would cut a cell")
+    return found
+
+
 class _Sum(NamedTuple):
     """Whole numbers, each the sum of a window; n as of `_Gather`."""
 
     values: np.ndarray
     """int64, shape (n,); 0 where it does not fit."""
-    most: float
-    """No smaller than any of the values in size."""
-    fits: np.ndarray | bool
-    """Shape (n,): whether it is below 2^53 in size; True: all are."""
+    fits: np.ndarray
+    """bool, shape (n,): whether it is below 2^53 in size."""
     limbs: np.ndarray | None
     """int64, shape (limbs, n), carried; None: all fit."""
-
-    def exact(self, factor: int) -> np.ndarray | bool:
-        """Where the product with a factor is below 2^53 in size; True: everywhere."""
-        if self.most * factor < EXACT:
-            return self.fits
-        return self.fits & (np.abs(self.values) <= (EXACT - 1) // factor)
 
     def in_full(self, at: int) -> int:
         return int(self.values[at]) if self.limbs is None else to_int(self.limbs[:, at])
 
 
+class _Prefixes:
+    """What the additive accumulators of a table amount to before each cell; each is added up once."""
+
+    def __init__(self, table: np.ndarray, own: np.ndarray | None) -> None:
+        """Adds up nothing yet.
+
+        Args:
+          table: int64, shape (height, cells).
+          own: int64, shape (height, requests): what may come on top.
+        """
+        self.table, self.own = table, own
+        self._found: dict[int, np.ndarray] = {}
+
+    def count(self, row: int) -> np.ndarray:
+        """int64, shape (1, cells + 1)."""
+        if row not in self._found:
+            self._found[row] = _accumulated(self.table[row : row + 1])
+        return self._found[row]
+
+    def sum(self, row: int, size: int) -> np.ndarray:
+        """int64, shape (size, cells + 1): limbs; of shape (1, cells + 1) if nothing can get as large as 2^53."""
+        if row not in self._found:
+            numbers = self.table[row : row + size]
+            most = bound(numbers)
+            if self.own is not None:
+                most += bound(self.own[row : row + size])
+            if most < EXACT:
+                numbers = joined(numbers)[None]
+            self._found[row] = _accumulated(numbers)
+        return self._found[row]
+
+
+def _accumulated(numbers: np.ndarray) -> np.ndarray:
+    prefix = np.empty((len(numbers), numbers.shape[1] + 1), np.int64)
+    prefix[:, 0] = 0
+    np.add.accumulate(numbers, 1, None, prefix[:, 1:])
+    return prefix
+
+
 class _Gather:
     """The accumulators of a family's windows for each request: n = features * requests, one feature after the other."""
 
-    def __init__(self, entity: Entity, cells: Owned, ranges: np.ndarray, own: np.ndarray | None) -> None:
+    def __init__(self, entity: Entity, prefixes: _Prefixes, ranges: np.ndarray, include_request: bool) -> None:
         """Looks at nothing yet.
 
         Args:
           entity: Whose cells.
-          cells: They.
+          prefixes: Of its table.
           ranges: int64, shape (2, features, requests): of cells.
-          own: int64, shape (height, requests): what each request adds to its windows.
+          include_request: Whether each request is added to its windows.
         """
-        self._layout, self._table, self._prefixes = entity.layout, cells.table, cells.prefixes
-        self._starts, self._stops = ranges.reshape(2, -1)
-        self._own = None if own is None else np.tile(own, ranges.shape[1])
+        self._layout, self._table, self._prefixes = entity.layout, prefixes.table, prefixes
+        self._starts, self._stops = self._ranges = ranges.reshape(2, -1)
+        self._own = None
+        if include_request and prefixes.own is not None:
+            self._own = np.tile(prefixes.own, ranges.shape[1])
 
     def count(self, taking: Taking) -> np.ndarray:
         """How many values were taken in; int64, shape (n,)."""
@@ -142,17 +194,15 @@ class _Gather:
         return self._sum(self._layout[taking]["squares"], 4)
 
     def _sum(self, row: int, size: int) -> _Sum:
+        numbers = self._between(self._prefixes.sum(row, size))
         own = None if self._own is None else self._own[row : row + size]
-        more = 0.0 if own is None else bound(own)
-        numbers = self._between(self._prefixes.sum(row, size, more))
         if len(numbers) == 1:
             values = numbers[0] if own is None else numbers[0] + joined(own)
-            return _Sum(values, self._prefixes.bound(row, size) + more, True, None)
+            return _Sum(values, np.ones(len(values), bool), None)
         if own is not None:
             numbers += own
         carry(numbers)
-        values, fits = small(numbers)
-        return _Sum(values, EXACT, fits, numbers)
+        return _Sum(*small(numbers), numbers)
 
     def _between(self, prefix: np.ndarray) -> np.ndarray:
         """int64, shape (limbs, n)."""
@@ -207,7 +257,8 @@ def _finish(family: Family, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
             return _stddev(feature, gather)
     count, total = gather.count(taking), gather.sum(taking)
     by = np.maximum(count, 1) if feature.aggregation == "mean" else np.ones_like(count)
-    exact = (by < EXACT // scale) & total.fits
+    exact = by < EXACT // scale
+    exact &= total.fits
     return divide(total.values, by * scale, exact, lambda at: (total.in_full(at), int(by[at]) * scale)), count == 0
 
 
@@ -218,23 +269,22 @@ def _ratio(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
     sides = []
     for taking, factor in ((feature.taking, over.scale), (over, feature.taking.scale)):
         total = _of_counts(gather.count(taking)) if taking.value is None else gather.sum(taking)
-        exact = total.exact(factor)
-        sides.append((total, exact, total.values * (factor if exact is True else np.where(exact, factor, 0))))
+        exact = total.fits & (np.abs(total.values) <= (EXACT - 1) // factor)
+        sides.append((total, exact, total.values * np.where(exact, factor, 0)))
     (a, a_exact, dividend), (b, b_exact, divisor) = sides
     empty = (b.values == 0) & b.fits
     divisor += divisor == 0
-    exact = a_exact & b_exact
     values = divide(
         dividend,
         divisor,
-        exact if exact is True else exact | empty,
+        (a_exact & b_exact) | empty,
         lambda at: (a.in_full(at) * over.scale, b.in_full(at) * feature.taking.scale),
     )
     return values, empty
 
 
 def _of_counts(counts: np.ndarray) -> _Sum:
-    return _Sum(counts, EXACT, True, None)
+    return _Sum(counts, np.ones(len(counts), bool), None)
 
 
 def _stddev(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
@@ -281,49 +331,31 @@ def _distinct(
     """
     number = entity.counted.index(feature.taking)
     starts, stops = ranges.reshape(2, -1)
+    packed = marks.table[2]
     if feature.include_request:
-        firsts = np.arange(ranges.shape[1])[:, None] * ranges.shape[2]
-        more = np.tile(own[0][2], len(firsts)), (own[1] + firsts).ravel()
-        return _estimates(marks.table[2], number, starts, stops, more)
-    few = len(starts) <= _FEW
-    asked = number, ranges.tobytes()
-    if few and asked in marks.estimates:
-        return marks.estimates[asked]
-    pairs, which = np.unique(starts * (len(marks) + 1) + stops, return_inverse=True)
-    nothing = np.empty(0, np.int64)
-    found = _estimates(marks.table[2], number, *np.divmod(pairs, len(marks) + 1), (nothing, nothing))[which]
-    if few and len(marks.estimates) < _MOST_KEPT:
-        found.flags.writeable = False
-        marks.estimates[asked] = found
-    return found
-
-
-def _estimates(
-    packed: np.ndarray, number: int, starts: np.ndarray, stops: np.ndarray, more: tuple[np.ndarray, np.ndarray]
-) -> np.ndarray:
-    """How many different values set the registers of each range, and more; int64, shape (n,).
-
-    Args:
-      packed: int64, shape (registers,).
-      number: That of what they count.
-      starts: int64, shape (n,).
-      stops: Likewise.
-      more: Registers, packed, that come on top, and the range of each.
-    """
-    words_on_top, sets_on_top = more
+        which = np.arange(len(starts))
+        requests = ranges.shape[2]
+        firsts = np.arange(ranges.shape[1])[:, None] * requests
+        words, sets = np.tile(own[0][2], len(firsts)), (own[1] + firsts).ravel()
+        own_words, own_sets = words, sets
+    else:
+        pairs, which = np.unique(starts * (len(packed) + 1) + stops, return_inverse=True)
+        starts, stops = np.divmod(pairs, len(packed) + 1)
+        own_words = own_sets = np.empty(0, np.int64)
     counts = np.zeros(len(starts), np.int64)
     every = np.maximum(stops - starts, 0)
     for first, last in _chunks(every):
-        lengths = every[first:last]
+        chunk = slice(first, last)
+        lengths = every[chunk]
         sets = np.repeat(np.arange(len(lengths)), lengths)
         offsets = np.arange(len(sets)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        words = packed[np.repeat(starts[first:last], lengths) + offsets]
-        if len(words_on_top):
-            here = (sets_on_top >= first) & (sets_on_top < last)
-            sets, words = np.concatenate([sets, sets_on_top[here] - first]), np.concatenate([words, words_on_top[here]])
+        words = packed[np.repeat(starts[chunk], lengths) + offsets]
+        if feature.include_request:
+            here = (own_sets >= first) & (own_sets < last)
+            sets, words = np.concatenate([sets, own_sets[here] - first]), np.concatenate([words, own_words[here]])
         mine = registers.number_of(words) == number
-        counts[first:last] = registers.estimate(registers.ranks_of(words[mine], sets[mine], len(lengths)))
-    return counts
+        counts[chunk] = registers.estimate(registers.ranks_of(words[mine], sets[mine], len(lengths)))
+    return counts[which]
 
 
 def _chunks(lengths: np.ndarray) -> Iterator[tuple[int, int]]:

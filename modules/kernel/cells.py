@@ -7,13 +7,10 @@ by owner, then start. Empty accumulators are 0, for `min` the greatest, and for 
 
 import dataclasses
 from collections.abc import Iterable
-from functools import cached_property
 
 import numpy as np
 
 from modules.kernel.plan import Entity, Taking
-from modules.kernel.prefixes import Prefixes
-from modules.kernel.search import Search
 from modules.kernel.take import Columns, whole_numbers
 from modules.kernel.whole import carry, limbs, square_limbs
 
@@ -33,21 +30,6 @@ class Owned:
 
     def __len__(self) -> int:
         return len(self.owners)
-
-    @cached_property
-    def search(self) -> Search:
-        """Where slots are among them; kept, since rows are read far more often than they change."""
-        return Search(self.table[START], self.table[WIDTH], self.owners)
-
-    @cached_property
-    def prefixes(self) -> Prefixes:
-        """What they add up to; kept likewise."""
-        return Prefixes(self.table)
-
-    @cached_property
-    def estimates(self) -> dict[tuple[int, bytes], np.ndarray]:
-        """Of registers, the estimates for ranges that were asked for; see `answer`."""
-        return {}
 
     def where(self, mask: np.ndarray) -> "Owned":
         """The cells of a mask or of indexes."""

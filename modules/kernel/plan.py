@@ -92,7 +92,7 @@ class Families:
             groups.setdefault(dataclasses.replace(feature, name="", window=features[0].window, default=0), []).append(
                 feature
             )
-        self.windows = tuple(numbers)
+        self.windows = Windows(list(numbers))
         """The distinct windows."""
         self.members = tuple(
             Family(
@@ -155,11 +155,6 @@ class Entity:
     def distinct_families(self) -> Families:
         """`distinct`, by what is computed at once."""
         return Families(self.distinct)
-
-    @cached_property
-    def windows(self) -> Windows:
-        """The windows of `exact_families`, and after them those of `distinct_families`."""
-        return Windows([*self.exact_families.windows, *self.distinct_families.windows])
 
     @cached_property
     def layout(self) -> dict[Taking, dict[Part, int]]:

@@ -64,19 +64,18 @@ def bound(numbers: np.ndarray) -> float:
 
 
 def divide(
-    dividend: np.ndarray, divisor: np.ndarray, fits: np.ndarray | bool, exact: Callable[[int], tuple[int, int]]
+    dividend: np.ndarray, divisor: np.ndarray, fits: np.ndarray, exact: Callable[[int], tuple[int, int]]
 ) -> np.ndarray:
     """Quotients of whole numbers, correctly rounded; float64, shape (n,).
 
     Args:
       dividend: int64, shape (n,); exact where `fits`.
       divisor: Likewise; nowhere 0.
-      fits: bool, shape (n,): where both are below 2^53 in size, so that float64 divides them with one rounding; True:
-        everywhere.
+      fits: bool, shape (n,): where both are below 2^53 in size, so that float64 divides them with one rounding.
       exact: Dividend and divisor at an index in full, for the others.
     """
     quotients: np.ndarray = dividend / divisor
-    for index in () if fits is True or np.all(fits) else np.flatnonzero(~fits).tolist():
+    for index in () if fits.all() else np.flatnonzero(~fits).tolist():
         large, by = exact(index)
         try:
             quotients[index] = large / by

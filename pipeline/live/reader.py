@@ -20,7 +20,6 @@ from modules.live import entities
 from modules.spec import Declaration, InputError, Typed
 from pipeline.ingest.conform import accepted
 from pipeline.live.columns import included_columns, request_columns
-from pipeline.live.decoded import DecodedRows
 from pipeline.live.place import Place
 from pipeline.live.requests import canonical, unusable
 from pipeline.live.watermark import source_watermark
@@ -107,18 +106,7 @@ class FeatureReader:
         self._plans = [_Plan(entity) for entity in entities(declaration)]
         features = [(at, feature) for at, plan in enumerate(self._plans) for feature in plan.entity.features]
         self._names = [feature.name for _, feature in features]
-        windows = [(plan.entity.source.tick, window) for plan in self._plans for window in plan.windows]
-        self._windows, self._window_ticks = Windows([each for _, each in windows]), np.array([[t] for t, _ in windows])
-        self._parts = [
-            slice(*ends)
-            for ends in itertools.pairwise(itertools.accumulate((len(p.windows) for p in self._plans), initial=0))
-        ]
-        """Where the windows of each entity are among all."""
-        self._window = np.array(
-            [self._parts[at].start + self._plans[at].windows.index(feature.window) for at, feature in features], np.intp
-        )
-        """Which of all windows each feature has."""
-        self._decoded = DecodedRows()
+        self._windows = Windows([feature.window for _, feature in features])
         self._whose = np.array([at for at, _ in features], np.intp)
         self._sources = list(dict.fromkeys(plan.entity.source.name for plan in self._plans))
         sources = [self._plans[at].entity.source for at, _ in features]
@@ -267,40 +255,36 @@ class FeatureReader:
         times: np.ndarray,
     ) -> Look:
         watermarks = {name: source_watermark(name, snapshot.registers) for name in self._sources}
-        rows = iter(snapshot.rows)
-        decoded = [
-            self._decoded.of(plan.entity, tuple(itertools.islice(rows, len(mine))))
-            for plan, (_, mine) in zip(self._plans, keys, strict=True)
-        ]
         # What follows has the shape (entities, requests).
-        owners = np.array([mine for mine, _ in keys])
-        slots, edges = slots_of(times, self._entity_ticks), self._windows.edges(slots_of(times, self._window_ticks))
-        known = np.array([each.known.take(mine) for each, mine in zip(decoded, owners, strict=True)])
+        owners, rows = np.array([mine for mine, _ in keys]), iter(snapshot.rows)
+        slots, floors, known = slots_of(times, self._entity_ticks), np.empty_like(owners), np.empty(owners.shape, bool)
+        decoded = []
+        for at, (plan, (_, mine)) in enumerate(zip(self._plans, keys, strict=True)):
+            stored = [*itertools.islice(rows, len(mine)), None]  # the last is the row of -1
+            cells, marks, lowest = row.decode(plan.entity, stored)
+            decoded.append((cells, marks))
+            floors[at] = lowest.take(owners[at])
+            known[at] = np.array([parts is not None for parts in stored]).take(owners[at])
         sources = [plan.entity.source for plan in self._plans]
-        floors = np.maximum(
-            [each.floors.take(mine) for each, mine in zip(decoded, owners, strict=True)],
-            [[snapshot.floors.get(source.name, NEVER)] for source in sources],
-        )
+        floors = np.maximum(floors, [[snapshot.floors.get(source.name, NEVER)] for source in sources])
         old = slots < floors
         asked = np.where(old, -1, owners)
         answers: dict[str, Answer] = {}
-        for at, (plan, each) in enumerate(zip(self._plans, decoded, strict=True)):
-            requests = Requests(asked[at], slots[at], columns)
-            answers |= answer(plan.entity, each.cells, each.marks, requests, edges[:, self._parts[at]])
+        for at, plan in enumerate(self._plans):
+            answers |= answer(plan.entity, *decoded[at], Requests(asked[at], slots[at], columns))
         # What nobody's events can change is complete.
         reached = np.where(owners < 0, _ALWAYS, [[watermarks[source.name] - source.slack] for source in sources])
         oldest = np.where(old, floors * self._entity_ticks, NEVER).max(0)
-        stops = edges[1].take(self._window, 0)
-        return Look(self._judged(answers, stops, known, old, reached), watermarks, oldest)
+        return Look(self._judged(answers, times, known, old, reached), watermarks, oldest)
 
     def _judged(
-        self, answers: dict[str, Answer], stops: np.ndarray, known: np.ndarray, refused: np.ndarray, marks: np.ndarray
+        self, answers: dict[str, Answer], times: np.ndarray, known: np.ndarray, refused: np.ndarray, marks: np.ndarray
     ) -> dict[str, LiveValue]:
         """The answers with their status and completeness.
 
         Args:
           answers: The kernel's.
-          stops: int64, shape (features, requests): the slot before which events count.
+          times: int64, shape (requests,): microseconds.
           known: bool, shape (entities, requests): whether there is a row.
           refused: bool, of the same shape: whether the request is too old for it.
           marks: int64, of the same shape: the watermark that counts for it, in microseconds.
@@ -309,6 +293,7 @@ class FeatureReader:
         old = refused.take(whose, 0)
         empty = np.array([answers[name].empty for name in self._names], np.intp)
         status = _STATUS[old.view(np.int8), empty, known.take(whose, 0).view(np.int8)]
+        _, stops = self._windows.edges(slots_of(times, self._ticks))
         whole = complete(stops, marks.take(whose, 0), self._latenesses, self._ticks)
         whole &= ~old
         return {
@@ -324,8 +309,6 @@ class _Plan:
         self.entity, self.name = entity, entity.name
         self.columns = included_columns(entity)
         """The columns that the kernel looks at."""
-        self.windows = (*entity.exact_families.windows, *entity.distinct_families.windows)
-        """Those of `entity.windows`."""
 
 
 def _fits(value: object, typed: Typed) -> bool:

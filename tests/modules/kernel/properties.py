@@ -1,12 +1,9 @@
 """What must hold for every case and schedule, as functions that raise AssertionError (or the kernel's own error)."""
 
-import numpy as np
-
-from modules.kernel import row
-from modules.kernel.answer import Answer, Requests, answer
-from modules.kernel.take import judge, take
+from modules.kernel.answer import Answer
+from modules.kernel.take import judge
 from tests.modules.kernel import oracle
-from tests.modules.kernel.paths import VERDICTS, Stream, assert_same, by_batch, by_oracle, counting, key_of
+from tests.modules.kernel.paths import VERDICTS, Stream, assert_same, by_batch, by_oracle
 from tests.strategies import Case, Schedule, columns
 
 
@@ -15,21 +12,6 @@ def batch_is_the_oracle(case: Case) -> None:
     verdicts = judge(case.entity.source, columns(case.events), None).tolist()
     assert [VERDICTS[each] for each in verdicts] == [oracle.verdict(case.entity.source, e) for e in case.events]
     assert_same(by_batch(case), by_oracle(case))
-
-
-def one_by_one_is_the_oracle(case: Case) -> None:
-    """Each request by itself and again, of a table with its key alone: what is kept of a table changes no answer."""
-    expected = by_oracle(case)
-    events = counting(case)
-    for key in case.keys:
-        mine = [event for event in events if key_of(case.entity, event) == key]
-        owners = np.zeros(len(mine), np.int64)
-        cells, marks, _ = row.history(case.entity, take(case.entity.source, columns(mine)), owners)
-        asked = [at for at, request in enumerate(case.requests) if request.key == key]
-        for at in [*asked, *asked]:
-            request = case.requests[at]
-            alone = Requests(np.array([0]), np.array([request.slot], np.int64), columns([request.row]))
-            assert_same(answer(case.entity, cells, marks, alone), expected, [at])
 
 
 def every_schedule_is_the_oracle(case: Case, schedule: Schedule) -> None:

@@ -10,7 +10,6 @@ from tests.modules.kernel.properties import (
     closed_and_folded_rows_are_alike,
     every_floor_is_the_oracle,
     every_schedule_is_the_oracle,
-    one_by_one_is_the_oracle,
 )
 from tests.strategies import AGGREGATIONS, Case, Schedule
 
@@ -27,12 +26,6 @@ same_each_time = settings(
 @given(data=st.data())
 def test_a_history_gives_what_the_oracle_gives(aggregation: str, data: st.DataObject) -> None:
     batch_is_the_oracle(data.draw(strategies.cases(aggregation)))
-
-
-@settings(same_each_time, max_examples=30)
-@given(strategies.cases())
-def test_what_is_kept_of_a_table_changes_no_answer(case: Case) -> None:
-    one_by_one_is_the_oracle(case)
 
 
 @settings(same_each_time, max_examples=60)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import pipeline.jobs.replay as replay_job
-from modules.kernel import cells, grid, keys, row, search, take, window
+from modules.kernel import answer, cells, grid, keys, plan, row, take, window
 from modules.kernel.whole import limbs
 from modules.spec import Declaration
 from pipeline.engines.engine import Engine
@@ -97,25 +97,34 @@ def test_nothing_differs_where_nothing_is_broken(
     assert found.refused > 0
 
 
-_edges = window.Windows.edges
+class _Windows(window.Windows):
+    """Windows that keep what they are made of."""
+
+    def __init__(self, windows: Sequence[window.Window]) -> None:
+        super().__init__(windows)
+        self.step = np.array([[each.step] for each in windows])
+        self.edge = np.array([[each.edge] for each in windows])
 
 
-def _later_stop(self: window.Windows, slots: np.ndarray) -> np.ndarray:
-    start, stop = _edges(self, slots)
-    return np.stack([start, stop + self.edge])
+class _LaterStop(_Windows):
+    def edges(self, slots: np.ndarray) -> np.ndarray:
+        start, stop = super().edges(slots)
+        return np.stack([start, stop + self.edge])
 
 
-def _later_start(self: window.Windows, slots: np.ndarray) -> np.ndarray:
-    start, stop = _edges(self, slots)
-    return np.stack([start + self.step, stop])
+class _LaterStart(_Windows):
+    def edges(self, slots: np.ndarray) -> np.ndarray:
+        start, stop = super().edges(slots)
+        return np.stack([start + self.step, stop])
 
 
-def _without_delay(self: window.Windows, slots: np.ndarray) -> np.ndarray:
-    return _edges(self, slots + self.delay)
+class _WithoutDelay(window.Windows):
+    def __init__(self, windows: Sequence[window.Window]) -> None:
+        super().__init__([dataclasses.replace(each, delay=0) for each in windows])
 
 
-def _windows(edges: Callable[[window.Windows, np.ndarray], np.ndarray]) -> Breaking:
-    return lambda patch: patch.setattr(window.Windows, "edges", edges)
+def _windows(broken: type[window.Windows]) -> Breaking:
+    return lambda patch: patch.setattr(plan, "Windows", broken)
 
 
 def _no_deduplication(patch: pytest.MonkeyPatch) -> None:
@@ -184,12 +193,14 @@ def _old_requests_answered(patch: pytest.MonkeyPatch) -> None:
 
 def _cut_unseen(patch: pytest.MonkeyPatch) -> None:
     """Nobody sees that a cell is cut: what it holds counts as of its start."""
-    init = search.Search.__init__
+    ranges = answer._ranges
 
-    def unseen(self: search.Search, starts: np.ndarray, widths: np.ndarray, owners: np.ndarray) -> None:
-        init(self, starts, np.ones_like(widths), owners)
+    def unseen(part: cells.Owned, windows: window.Windows, requests: answer.Requests) -> np.ndarray:
+        table = part.table.copy()
+        table[cells.WIDTH] = 1
+        return ranges(cells.Owned(table, part.owners), windows, requests)
 
-    patch.setattr(search.Search, "__init__", unseen)
+    patch.setattr(answer, "_ranges", unseen)
 
 
 def _wide_cells(patch: pytest.MonkeyPatch) -> None:
@@ -286,9 +297,9 @@ def _rows_under_one_key(patch: pytest.MonkeyPatch) -> None:
 
 
 BROKEN: dict[str, Breaking] = {
-    "the edge at the request is closed, not open": _windows(_later_stop),
-    "the far edge is open, not closed": _windows(_later_start),
-    "a label is seen before its delay": _windows(_without_delay),
+    "the edge at the request is closed, not open": _windows(_LaterStop),
+    "the far edge is open, not closed": _windows(_LaterStart),
+    "a label is seen before its delay": _windows(_WithoutDelay),
     "nothing is deduplicated": _no_deduplication,
     "a conflict is dropped": _content_forgotten,
     "an event of one key hides that of another": _owner_forgotten,

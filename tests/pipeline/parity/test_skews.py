@@ -15,7 +15,7 @@ import tensorflow as tf
 import pipeline.parity.defaults as defaults_check
 import pipeline.parity.live as live_check
 import pipeline.parity.transformed as transformed_check
-from modules.kernel import answer, cells, window
+from modules.kernel import answer, cells, plan
 from modules.kernel.keys import code_keys
 from modules.kernel.rounding import to_example
 from modules.kernel.whole import limbs
@@ -39,20 +39,20 @@ from pipeline.serving.inputs import model_inputs
 from pipeline.serving.model_server import json_text
 from pipeline.stores.sqlite import SqliteStore
 from tests.artifacts import taxi
-from tests.pipeline.jobs.test_replay_finds import BROKEN, _verdict
+from tests.pipeline.jobs.test_replay_finds import BROKEN, _verdict, _Windows
 from tests.pipeline.parity.conftest import Scene, Streams
 
 Planting = Callable[[pytest.MonkeyPatch], None]
 
 
-def _same_tick_seen(patch: pytest.MonkeyPatch) -> None:
-    edges = window.Windows.edges
-
-    def seen(self: window.Windows, slots: np.ndarray) -> np.ndarray:
-        start, stop = edges(self, slots)
+class _SameTickSeen(_Windows):
+    def edges(self, slots: np.ndarray) -> np.ndarray:
+        start, stop = super().edges(slots)
         return np.stack([start, np.where((self.delay == 900) & (self.edge == 1), slots + 1, stop)])
 
-    patch.setattr(window.Windows, "edges", seen)
+
+def _same_tick_seen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(plan, "Windows", _SameTickSeen)
 
 
 def _float32_answers(patch: pytest.MonkeyPatch) -> None:
