@@ -2,6 +2,7 @@
 
 UV := $(shell command -v uv || echo .uv/bin/uv)
 ARGS ?=
+SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
 FLINK := deploy/flink
 TRIPS := .venv/lib/python3.11/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv
 
@@ -11,7 +12,8 @@ run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
 
 test: .venv/.ready  ## all tests but those of the docs, which `make check` runs
-	$(UV) run --locked pytest -n auto --dist loadfile --no-loadscope-reorder --ignore tests/docs $(ARGS)
+	$(UV) run --locked pytest $(SHARED_OUT) --ignore tests/docs --ignore tests/pipeline/cli $(ARGS)
+	$(UV) run --locked pytest $(SHARED_OUT) tests/pipeline/cli $(ARGS)
 
 check: .venv/.ready  ## format, lint, types, layers, the lock, the generated files, the docs' snippets
 	$(UV) lock --check

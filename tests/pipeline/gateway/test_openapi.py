@@ -1,5 +1,7 @@
 """The gateway does what its OpenAPI page says, whatever is sent: fuzzed by schemathesis."""
 
+import importlib
+import pkgutil
 import re
 from typing import Any
 
@@ -9,9 +11,13 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from tests.pipeline.gateway.serving import Client
+
+# Before the gateway's threads run: pytest parses each module of its plugins that is imported, schemathesis imports most of
+# its own when they are needed, and Python 3.11 does not bear two threads that parse.
+for _module in pkgutil.walk_packages(schemathesis.specs.__path__, "schemathesis.specs."):
+    importlib.import_module(_module.name)
 
 OPERATIONS = [
     ("/v1/predict", "POST"),
@@ -29,10 +35,9 @@ schemathesis's floats."""
 
 
 @pytest.fixture(scope="module")
-def described(client: Client) -> OpenApiSchema:
+def described(client: Client) -> Any:
     too_many = {"negative_data_rejection": {"expected-statuses": [400, 404, 405, 413, 415, 422]}}
     config = schemathesis.Config.from_dict({"checks": too_many})
-    # Its class is imported above: pytest parses what it imports, and Python 3.11's parser does not bear other threads.
     return schemathesis.openapi.from_url(f"{client.url}/openapi.json", config=config)
 
 
