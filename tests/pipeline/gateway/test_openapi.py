@@ -9,14 +9,14 @@ import hypothesis
 import pytest
 import schemathesis
 from hypothesis import strategies as st
-from schemathesis import GenerationMode
+from schemathesis import GenerationMode, specs
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.pipeline.gateway.serving import Client
 
 # Before the gateway's threads run: pytest parses each module of its plugins that is imported, schemathesis imports
 # most of its own when they are needed, and Python 3.11 does not bear two threads that parse.
-for _module in pkgutil.walk_packages(schemathesis.specs.__path__, "schemathesis.specs."):
+for _module in pkgutil.walk_packages(specs.__path__, "schemathesis.specs."):
     importlib.import_module(_module.name)
 
 OPERATIONS = [
