@@ -37,6 +37,8 @@ def private_store(declaration: Declaration, scratch: Path) -> Iterator[PrivateSt
     """
     store = PrivateStore(declaration.gate.store or f"sqlite://{scratch}/rows.db", f"gate-{uuid.uuid4().hex}")
     place = store.place(declaration)
+    with place.open() as opened:
+        opened.registers()  # a stream would wait for a store that is away
     try:
         yield store
     finally:

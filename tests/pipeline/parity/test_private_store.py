@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modules.spec import DeclarationError
+from modules.spec import DeclarationError, StoreUnavailable
 from pipeline.parity.private_store import private_store
 from pipeline.stores.urls import list_namespaces
 from tests.artifacts import taxi
@@ -20,6 +20,12 @@ def test_the_stream_goes_through_the_store_and_leaves_nothing(streamed: Streams,
     assert check.passed, check.sentence
     assert check.compared > 2 * 8 * ROWS
     assert list_namespaces(url) == []
+
+
+def test_a_store_that_is_away(tmp_path: Path) -> None:
+    declaration = taxi("gate.store=redis://127.0.0.1:1/0")
+    with pytest.raises(StoreUnavailable, match=r"redis://127\.0\.0\.1:1"), private_store(declaration, tmp_path):
+        pass
 
 
 @pytest.mark.parametrize("url", ["redis://:secret@127.0.0.1:1/0", "live.db"])
