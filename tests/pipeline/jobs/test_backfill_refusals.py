@@ -189,10 +189,13 @@ def test_two_at_once(place: Place) -> None:
 
 
 _COMMAND = """
+import resource
 import sys
 from pathlib import Path
 import typer
 from pipeline.cli.backfill import backfill_command
+most = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 app = typer.Typer(pretty_exceptions_enable=False)
 app.command()(backfill_command)
 app()
@@ -205,13 +208,12 @@ def _started(place: Place, rows: int, file_bytes: int = resource.RLIM_INFINITY) 
     rides = write(place.directory / "many.parquet", make(3, rides=2000, payments=1).rides * (rows // 2000))
     sources = "--events", "rides=many.parquet", "--events", "payments=payments.csv", "--requests", str(rides)
     process = subprocess.Popen(
-        [sys.executable, "-c", _COMMAND, "--features", "features.yaml", "--output", "out", *sources],
+        [sys.executable, "-c", _COMMAND, str(file_bytes), "--features", "features.yaml", "--output", "out", *sources],
         cwd=place.directory,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes)),
     )
     try:
         yield process

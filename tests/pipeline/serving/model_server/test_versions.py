@@ -112,7 +112,7 @@ def test_a_request_in_flight_holds_its_version(rolling: Client, base: Path, save
     eventually(lambda: rolling.states("m") == {2: "AVAILABLE", 1: "END"})
     rolling.predict("m", "slow", turns=np.array([1], np.int32))
     running_call = rolling.prediction.Predict.future(
-        predict_request("m", "slow", turns=np.array([60000], np.int32)), timeout=60
+        predict_request("m", "slow", turns=np.array([200_000], np.int32)), timeout=60
     )
     arrive(saved / "linear" / "00000123", base, 3)
     eventually(lambda: rolling.states("m").get(2) == "UNLOADING")
