@@ -50,11 +50,8 @@ def gate_command(
                 from pipeline.parity.by_hand import judge_by_hand
                 from pipeline.parity.remote import Remote
 
-                with contextlib.ExitStack() as ended:
-                    remote = None
-                    if model_server:
-                        client = Remote(model_server, model_name or declaration.dataset)
-                        remote = ended.enter_context(contextlib.closing(client))
+                remote = Remote(model_server, model_name or declaration.dataset) if model_server else None
+                with contextlib.closing(remote) if remote else contextlib.nullcontext():
                     checks = judge_by_hand(declaration, model, data, places, remote)
     passed = all(check.passed for check in checks)
     if as_json:

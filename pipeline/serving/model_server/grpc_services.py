@@ -67,7 +67,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
                 raise InvalidArgument("Missing ModelSpec")
             with self._core.use(request.model_spec) as servable:
                 response = answer(servable, request)
-        metrics.answered(name, api, started)
+        metrics.answered(name, api, "GRPC", started)
         return response
 
 

@@ -60,9 +60,9 @@ _request_latency, _runtime_latency = functools.cache(REQUEST_LATENCY.labels), fu
 _request_count = functools.cache(REQUEST_COUNT.labels)
 
 
-def answered(name: str, api: str, started: float) -> None:
-    """Counts a call over gRPC that has got its answer."""
-    _request_latency(name, api, "GRPC").observe(micros_since(started))
+def answered(name: str, api: str, entrypoint: str, started: float) -> None:
+    """Counts a call that has got its answer, over GRPC or REST."""
+    _request_latency(name, api, entrypoint).observe(micros_since(started))
     _request_count(name, "OK").inc()
 
 

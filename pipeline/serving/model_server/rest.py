@@ -97,8 +97,9 @@ class RestApi:
         except Exception as raised:
             error = as_serving_error(raised)
         if error is None:
-            metrics.REQUEST_LATENCY.labels(call.model, call.api, "REST").observe(metrics.micros_since(started))
-        metrics.REQUEST_COUNT.labels(call.model, error.code.name if error else "OK").inc()
+            metrics.answered(call.model, call.api, "REST", started)
+        else:
+            metrics.REQUEST_COUNT.labels(call.model, error.code.name).inc()
         status = 200 if error is None else _HTTP_STATUS.get(error.code, 500)
         reply_headers = [] if method == "OPTIONS" else [(b"content-type", b"application/json")]
         reply_headers += _CORS if self._cors else []

@@ -40,10 +40,10 @@ class FailedPrecondition(ServingError):
 
 def as_serving_error(error: Exception) -> ServingError:
     """What a caller is told of an exception: TensorFlow's keep their code, others are internal."""
-    import tensorflow as tf  # a gateway has it not
-
     if isinstance(error, ServingError):
         return error
+    import tensorflow as tf  # a gateway has it not
+
     if isinstance(error, tf.errors.OpError):
         return ServingError(_CODES[error.error_code], error.message)
     return ServingError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")

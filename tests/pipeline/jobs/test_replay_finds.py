@@ -230,18 +230,23 @@ def _row_swept_too_early(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SqliteStore, "sweep", lambda self, entity, before: sweep(self, entity, before + 400))
 
 
-def _float_sums(patch: pytest.MonkeyPatch) -> None:
-    combine = cells.combine
+def _float_sums(scale: int) -> Breaking:
+    """Of values, each so many of the kernel's whole numbers."""
 
-    def floats(entity: Any, table: np.ndarray, at: np.ndarray) -> np.ndarray:
-        joined = combine(entity, table, at)
-        for parts in entity.layout.values():
-            if (low := parts.get("sum")) is not None:
-                numbers = np.ldexp(table[low + 1].astype(np.float64), 30) + table[low]
-                joined[low : low + 2] = limbs(np.add.reduceat(numbers, at).astype(np.int64))
-        return joined
+    def broken(patch: pytest.MonkeyPatch) -> None:
+        combine = cells.combine
 
-    patch.setattr(cells, "combine", floats)
+        def floats(entity: Any, table: np.ndarray, at: np.ndarray) -> np.ndarray:
+            joined = combine(entity, table, at)
+            for parts in entity.layout.values():
+                if (low := parts.get("sum")) is not None:
+                    numbers = np.ldexp(table[low + 1].astype(np.float64), 30) + table[low]
+                    joined[low : low + 2] = limbs((np.add.reduceat(numbers / scale, at) * scale).astype(np.int64))
+            return joined
+
+        patch.setattr(cells, "combine", floats)
+
+    return broken
 
 
 def _tie_to_the_least(patch: pytest.MonkeyPatch) -> None:
@@ -312,7 +317,7 @@ BROKEN: dict[str, Breaking] = {
     "cells are coarsened across an edge": _coarsened_across_an_edge,
     "cells expire too early": _expired_too_early,
     "rows are swept too early": _row_swept_too_early,
-    "sums are floats, added in the order of arrival": _float_sums,
+    "sums are floats, added in the order of arrival": _float_sums(1),
     "of a tie, the least value is the last": _tie_to_the_least,
     "lateness is a microsecond too short": _verdict(-1, 0),
     "lateness is a microsecond too long": _verdict(1, 0),

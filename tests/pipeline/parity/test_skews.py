@@ -15,10 +15,9 @@ import tensorflow as tf
 import pipeline.parity.defaults as defaults_check
 import pipeline.parity.live as live_check
 import pipeline.parity.transformed as transformed_check
-from modules.kernel import answer, cells, plan
+from modules.kernel import answer, plan
 from modules.kernel.keys import code_keys
 from modules.kernel.rounding import to_example
-from modules.kernel.whole import limbs
 from modules.spec.instant import read_instant
 from pipeline.jobs.backfill import backfill
 from pipeline.live import reader
@@ -39,7 +38,7 @@ from pipeline.serving.inputs import model_inputs
 from pipeline.serving.model_server import json_text
 from pipeline.stores.sqlite import SqliteStore
 from tests.artifacts import taxi
-from tests.pipeline.jobs.test_replay_finds import BROKEN, _verdict, _Windows
+from tests.pipeline.jobs.test_replay_finds import BROKEN, _float_sums, _verdict, _Windows
 from tests.pipeline.parity.conftest import Scene, Streams
 
 Planting = Callable[[pytest.MonkeyPatch], None]
@@ -67,21 +66,6 @@ def _float32_answers(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(FeatureReader, "read", narrow)
 
 
-def _float_sums(patch: pytest.MonkeyPatch) -> None:
-    """Of dollars, not of cents."""
-    combine = cells.combine
-
-    def floats(entity: Any, table: np.ndarray, at: np.ndarray) -> np.ndarray:
-        joined = combine(entity, table, at)
-        for parts in entity.layout.values():
-            if (low := parts.get("sum")) is not None:
-                cents = np.ldexp(table[low + 1].astype(np.float64), 30) + table[low]
-                joined[low : low + 2] = limbs((np.add.reduceat(cents / 100, at) * 100).astype(np.int64))
-        return joined
-
-    patch.setattr(cells, "combine", floats)
-
-
 def _stale_rows(patch: pytest.MonkeyPatch) -> None:
     fetch = SqliteStore.fetch
     first: dict[Any, Any] = {}
@@ -104,7 +88,7 @@ STREAM: dict[str, tuple[Planting, str]] = {
         BROKEN["a label is seen before its delay"], "area_tip_share_7d",
     ),
     "the store answers in float32": (_float32_answers, "company_tip_share_30d"),
-    "sums are floats, added in the order of arrival": (_float_sums, "area_tip_share_30d"),
+    "sums are floats, added in the order of arrival": (_float_sums(100), "area_tip_share_30d"),
     "late events are dropped": (_verdict(-240_000_000, 0), "area_trips_6h"),
     "duplicates are counted": (BROKEN["nothing is deduplicated"], "area_trips_7d"),
     "a row in the store is stale": (_stale_rows, "area_trips_1d"),
