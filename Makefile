@@ -2,21 +2,21 @@
 
 UV := $(shell command -v uv || echo .uv/bin/uv)
 ARGS ?=
-SHARED_OUT := -n auto --dist loadfile --no-loadscope-reorder
+# Many tests wait for servers, so that one more of them than cores keeps the cores busy.
+WORKERS := $(shell expr $$(nproc) + 1)
 FLINK := deploy/flink
 TRIPS := .venv/lib/python3.11/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv
 
-.PHONY: run test check format flink flink-test vertex airflow terraform clean
+.PHONY: run test check format flink flink-test airflow terraform clean
 
 run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
 
 test: .venv/.ready  ## all tests but those of the docs, which `make check` runs
-	$(UV) run --locked pytest $(SHARED_OUT) --ignore tests/docs --ignore tests/pipeline/cli $(ARGS)
-	$(UV) run --locked pytest $(SHARED_OUT) tests/pipeline/cli $(ARGS)
+	$(UV) run --locked pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/docs $(ARGS)
 
-check: .venv/.ready  ## format, lint, types, layers, the lock, the generated files, the docs' snippets
-	$(UV) lock --check
+check: .venv/.ready  ## format, lint, types, layers, the locks, the docs' snippets
+	for project in . deploy/flink deploy/airflow; do $(UV) lock --check --project $$project || exit; done
 	$(UV) run --locked ruff format --check .
 	$(UV) run --locked ruff check .
 	$(UV) run --locked mypy
@@ -26,9 +26,6 @@ check: .venv/.ready  ## format, lint, types, layers, the lock, the generated fil
 format: .venv/.ready  ## what a formatter can mend
 	$(UV) run --locked ruff format .
 	$(UV) run --locked ruff check --fix .
-
-vertex: .venv/.ready  ## the compiled pipeline, run as Vertex AI does: docs/orchestrators.md
-	$(UV) run --locked pytest tests/engines/vertex.py $(ARGS)
 
 airflow: .venv/.ready  ## the DAG in a real Airflow, on the taxi trips
 	$(UV) sync --locked --project deploy/airflow

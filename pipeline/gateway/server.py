@@ -34,7 +34,6 @@ def serve(app: FastAPI, listening: socket.socket, certificate: Path | None, key:
     Raises:
       InputError: Certificate or key cannot be used.
     """
-    logs.configure()
     config = uvicorn.Config(
         app,
         loop="uvloop",
@@ -52,6 +51,7 @@ def serve(app: FastAPI, listening: socket.socket, certificate: Path | None, key:
         config.load()
     except (OSError, ValueError) as error:
         raise InputError(f"--tls-certificate {certificate}: cannot be used with --tls-key {key}: {error}.") from None
+    logs.configure()
     host, port = listening.getsockname()[:2]
     scheme = "https" if certificate else "http"
     gc.freeze()  # what is loaded stays; to look it through again would hold up requests for a quarter of a second

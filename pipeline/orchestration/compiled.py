@@ -84,7 +84,7 @@ def _graph(declaration: Declaration, schema_file: Path, trials: int, settings: C
         provenance={"run_id": _RUN, "declaration": declaration.fingerprint, "code": code},
     )
     strategy = LatestBlessedModelStrategy if isinstance(settings, Vertex) else None
-    return training_pipeline(inputs, Place(settings.pipeline_root, None, strategy, cache=False, beam_args=[]))
+    return training_pipeline(inputs, Place(settings.pipeline_root, None, strategy, cache=False, beam_args=()))
 
 
 def _events(declaration: Declaration) -> list[tuple[str, InputFile]]:

@@ -120,7 +120,7 @@ def _run(
         temporary = Path(scratch, ".temporary")
         context: dict[str, Any] = {"tmp_dir": str(temporary), "unique_id": temporary.parent.name}
         if issubclass(executor, BaseBeamExecutor):
-            context["beam_pipeline_args"] = DIRECT_RUNNER
+            context["beam_pipeline_args"] = list(DIRECT_RUNNER)  # TFX appends to it
         executor(executor.Context(**context)).Do(inputs, outputs, parameters)
         for name, [artifact] in outputs.items():
             shutil.copytree(artifact.uri, mounted(destinations[name], root), dirs_exist_ok=True)

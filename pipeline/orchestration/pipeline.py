@@ -1,6 +1,7 @@
 """The TFX graph: one component a paragraph, in the order in which they run."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from tfx.components.schema_gen.component import SchemaGen
@@ -29,7 +30,7 @@ from pipeline.components.transform import Transform
 from pipeline.ingest.files import InputFile
 from pipeline.orchestration.digests import ROOT
 
-DIRECT_RUNNER = ["--runner=FnApiRunner", "--beam_plugins=tfx", f"--setup_file={ROOT / 'setup.py'}"]
+DIRECT_RUNNER = ("--runner=FnApiRunner", "--beam_plugins=tfx", f"--setup_file={ROOT / 'setup.py'}")
 """Beam's portable direct runner, in this process; `DirectRunner` itself would first try to download another one.
 Worker processes import tfx before anything else, which TFDV needs. Without a setup file, which nothing reads here, TFX
 would pack itself anew for each component."""
@@ -69,7 +70,7 @@ class Place:
     """How the last blessed model is found; None: it is not, and a new one is compared with none."""
     cache: bool
     """Whether a component with unchanged inputs may reuse its last output."""
-    beam_args: list[str]
+    beam_args: Sequence[str]
     """Beam's pipeline options."""
 
 
@@ -177,5 +178,5 @@ def _pipeline(inputs: PipelineInputs, place: Place, components: list[BaseNode]) 
         components=components,
         enable_cache=place.cache,
         metadata_connection_config=sqlite_metadata_connection_config(str(place.metadata)) if place.metadata else None,
-        beam_pipeline_args=place.beam_args,
+        beam_pipeline_args=list(place.beam_args),
     )

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_runs_that_are_stopped_again_and_again(trips: Trips) -> None:
         process = trips.start("run")
         wait_for(process, after)
         while started and process.poll() is None and set(artifacts.glob(started)) == before:
-            pass
+            time.sleep(0.005)
         stopped = finish(process, stop)
         reason = f"{stop.name} after {after}: {stopped}"
         assert stopped.exit_code == exit_code, reason

@@ -12,8 +12,10 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from modules.spec import Declaration
+from modules.spec.errors import StoreUnavailable
 from pipeline.live.place import Place
 from tests.conftest import ROOT
 from tests.pipeline.cli.in_process import call
@@ -134,7 +136,13 @@ def test_drained_while_the_store_is_away_it_fails_and_the_next_one_goes_on(
         assert "error: redis://127.0.0.1" in err
         assert "Traceback" not in err
         server.start()
-        assert _rows(place) > 0
+        loaded = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_fixed(0.1),
+            stop=stop_after_delay(_LONG_S),
+            reraise=True,
+        )
+        assert loaded(_rows, place) > 0
         done = call("stream", f"--features={tmp_path}/features.yaml", f"--store={place.url}",
                     f"--dead-letters={tmp_path}/dead", *urls)  # fmt: skip
         assert done.exit_code == 0, done.err

@@ -55,4 +55,6 @@ def artifact(kind: type[Artifact], directory: Path) -> Artifact:
 
 def context(directory: Path) -> Any:
     """What TFX would make an executor with."""
-    return BaseBeamExecutor.Context(beam_pipeline_args=DIRECT_RUNNER, tmp_dir=str(directory / "tmp"), unique_id="1")
+    return BaseBeamExecutor.Context(
+        beam_pipeline_args=list(DIRECT_RUNNER), tmp_dir=str(directory / "tmp"), unique_id="1"
+    )

@@ -202,7 +202,7 @@ def _evaluation(path: Path, rows: dict[str, list[object]], declared: Declaration
         tfma.EvalSharedModel(model_name=name, model_type="materialized_prediction", is_baseline=name == BASELINE)
         for name in names
     ]
-    with beam.Pipeline(argv=DIRECT_RUNNER) as pipeline:
+    with beam.Pipeline(argv=list(DIRECT_RUNNER)) as pipeline:
         _ = (
             pipeline
             | beam.Create([batch])

@@ -42,6 +42,7 @@ def served(tmp_path: Path) -> Iterator[Bucket]:
         yield found
 
 
+@pytest.mark.slow
 def test_from_rows_to_a_version(served: Bucket, tmp_path: Path) -> None:
     rows = mounted("gs://rows", tmp_path)
     rows.mkdir(parents=True)
