@@ -7,7 +7,7 @@ WORKERS := $(shell expr $$(nproc) + 1)
 FLINK := deploy/flink
 TRIPS := .venv/lib/python3.11/site-packages/tfx/examples/chicago_taxi_pipeline/data/simple/data.csv
 
-.PHONY: run test check format flink flink-test airflow terraform clean
+.PHONY: run test check lint snippets format flink flink-test airflow terraform clean
 
 run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 	$(UV) run --locked run_local.py $(ARGS)
@@ -15,12 +15,17 @@ run: .venv/.ready  ## the main job: make run ARGS="--tune 5"
 test: .venv/.ready  ## all tests but those of the docs, which `make check` runs
 	$(UV) run --locked pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore tests/docs $(ARGS)
 
-check: .venv/.ready  ## format, lint, types, layers, the locks, the docs' snippets
+check: .venv/.ready  ## what is written, and beside it the docs' snippets
+	$(MAKE) --jobs 2 --output-sync=target --no-print-directory lint snippets
+
+lint: .venv/.ready  ## format, lint, types, layers, the locks
 	for project in . deploy/flink deploy/airflow; do $(UV) lock --check --project $$project || exit; done
 	$(UV) run --locked ruff format --check .
 	$(UV) run --locked ruff check .
 	$(UV) run --locked mypy
 	$(UV) run --locked lint-imports
+
+snippets: .venv/.ready
 	$(UV) run --locked pytest -n auto --dist worksteal tests/docs
 
 format: .venv/.ready  ## what a formatter can mend
