@@ -11,7 +11,7 @@ from modules.kernel.extremum import range_max
 from modules.kernel.plan import Entity, Family, Feature, Taking, needs
 from modules.kernel.take import Columns
 from modules.kernel.whole import EXACT, bound, carry, divide, joined, small, to_int
-from modules.kernel.window import Windows
+from modules.kernel.window import NEVER
 
 _SETS_AT_ONCE = 4096
 _REGISTERS_AT_ONCE = 1 << 22
@@ -37,8 +37,25 @@ class Requests(NamedTuple):
     """The columns of the requests that features with `include_request` take in."""
 
 
-def answer(entity: Entity, cells: Owned, marks: Owned, requests: Requests) -> dict[str, Answer]:
-    """The features of an entity by name.
+class Answers(NamedTuple):
+    """The features of an entity for each request, in the order of `Entity.answered`."""
+
+    features: tuple[Feature, ...]
+    values: list[np.ndarray]
+    """See `Answer`."""
+    empty: np.ndarray
+    """bool, shape (features, requests)."""
+    stops: np.ndarray
+    """int64, shape (features, requests): the first slot after each window."""
+
+    def by_name(self) -> dict[str, Answer]:
+        """Each feature by its name."""
+        parts = zip(self.features, self.values, self.empty, strict=True)
+        return {feature.name: Answer(values, empty) for feature, values, empty in parts}
+
+
+def answer(entity: Entity, cells: Owned, marks: Owned, requests: Requests) -> Answers:
+    """The features of an entity.
 
     Args:
       entity: Whose features.
@@ -49,45 +66,57 @@ def answer(entity: Entity, cells: Owned, marks: Owned, requests: Requests) -> di
     Raises:
       ValueError: An edge would cut a cell; a cell was coarsened although a request could still come.
     """
-    found: dict[str, Answer] = {}
+    edges = entity.windows.edges(requests.slots)
+    answers = Answers(
+        entity.answered,
+        [],
+        np.empty((len(entity.answered), len(requests.slots)), bool),
+        edges[1].take(entity.window_of, 0),
+    )
+    exact = len(entity.exact_families.windows)
     if entity.exact:
         own = _own(entity, requests)
-        ranges = _ranges(cells, entity.exact_families.windows, requests)
+        ranges = _ranges(cells, edges[:, :exact], requests.owners)
         prefixes = _Prefixes(cells.table, own)
         for family in entity.exact_families.members:
             gather = _Gather(entity, prefixes, ranges[:, family.windows], family.one.include_request)
-            _unfold(family, *_finish(family, gather), requests, found)
+            _add(answers, family, *_finish(family, gather), requests)
     if entity.distinct:
         own_marks = _own_registers(entity, requests)
-        ranges = _ranges(marks, entity.distinct_families.windows, requests)
+        ranges = _ranges(marks, edges[:, exact:], requests.owners)
         for family in entity.distinct_families.members:
             values = _distinct(entity, family.one, marks, ranges[:, family.windows], own_marks)
-            _unfold(family, values, values == 0, requests, found)
-    return found
+            _add(answers, family, values, values == 0, requests)
+    return answers
 
 
-def _unfold(
-    family: Family, values: np.ndarray, empty: np.ndarray, requests: Requests, found: dict[str, Answer]
-) -> None:
-    """Adds each feature of a family; float64 is its default where it is empty, and int64 0 as it is."""
-    count = len(family.features)
+def _add(answers: Answers, family: Family, values: np.ndarray, empty: np.ndarray, requests: Requests) -> None:
+    """Adds the features of a family; float64 is its default where it is empty, and int64 0 as it is."""
+    first, count = len(answers.values), len(family.features)
     values, empty = values.reshape(count, -1), empty.reshape(count, -1)
     if family.one.include_request:
         nobody = requests.owners < 0  # no key, so no event of its own either
         values, empty = np.where(nobody, 0, values), empty | nobody
     if values.dtype == np.float64:
         values = np.where(empty, family.defaults, values)
-    for number, feature in enumerate(family.features):
-        found[feature.name] = Answer(values[number], empty[number])
+    answers.empty[first : first + count] = empty
+    answers.values.extend(values)
 
 
-def _ranges(cells: Owned, windows: Windows, requests: Requests) -> np.ndarray:
-    """The first cell of each request's windows, and the first after it; int64, shape (2, windows, requests)."""
-    edges = windows.edges(requests.slots)
+def _ranges(cells: Owned, edges: np.ndarray, owners: np.ndarray) -> np.ndarray:
+    """The first cell of each request's windows, and the first after it; int64, of the shape of the edges.
+
+    Args:
+      cells: Of one or more owners.
+      edges: int64, shape (2, windows, requests): slots.
+      owners: int64, shape (requests,): who asks.
+    """
     if not len(cells):
         return np.zeros_like(edges)
     starts, widths = cells.table[START], cells.table[WIDTH]
     stops, bounds = starts + widths, edges
+    if not cells.owners[-1]:  # all are of the first one
+        return _search(starts, stops, widths, np.where(owners == 0, edges, NEVER), edges)
     least = int(np.minimum.reduce(starts)) - 1
     span = int(np.maximum.reduce(stops)) - least + 2
     if (int(cells.owners[-1]) + 2) * span > MOST:  # years apart, in small ticks: ranks are compared in place of slots
@@ -95,12 +124,16 @@ def _ranges(cells: Owned, windows: Windows, requests: Requests) -> np.ndarray:
         starts, stops, bounds = (slots.searchsorted(each) for each in (starts, stops, edges))
         least, span = -1, len(slots) + 2
     base = cells.owners * span - least
-    starts = base + starts
     at = np.minimum(np.maximum(bounds, least), least + span - 1)
-    at += requests.owners * span - least  # below all cells for the owner -1, so that its ranges are empty
+    at += owners * span - least  # below all cells for the owner -1, so that its ranges are empty
+    return _search(base + starts, base + stops, widths, at, edges)
+
+
+def _search(starts: np.ndarray, stops: np.ndarray, widths: np.ndarray, at: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Where edges are among cells, of which `starts` ascend; `at` are the edges in the same measure as those."""
     found: np.ndarray = starts.searchsorted(at)
     if np.maximum.reduce(widths) > 1:
-        before = np.maximum.accumulate(base + stops).searchsorted(at, "right")  # cells that stop there, or earlier
+        before = np.maximum.accumulate(stops).searchsorted(at, "right")  # cells that stop there, or earlier
         if (cut := before != found).any():
             raise ValueError(f"an edge at slot {edges[cut][0]} would cut a cell")
     return found
@@ -111,8 +144,8 @@ class _Sum(NamedTuple):
 
     values: np.ndarray
     """int64, shape (n,); 0 where it does not fit."""
-    fits: np.ndarray
-    """bool, shape (n,): whether it is below 2^53 in size."""
+    fits: np.ndarray | np.bool_
+    """Shape (n,): whether it is below 2^53 in size; of no shape: all are."""
     limbs: np.ndarray | None
     """int64, shape (limbs, n), carried; None: all fit."""
 
@@ -198,7 +231,7 @@ class _Gather:
         own = None if self._own is None else self._own[row : row + size]
         if len(numbers) == 1:
             values = numbers[0] if own is None else numbers[0] + joined(own)
-            return _Sum(values, np.ones(len(values), bool), None)
+            return _Sum(values, np.True_, None)
         if own is not None:
             numbers += own
         carry(numbers)
@@ -284,7 +317,7 @@ def _ratio(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _of_counts(counts: np.ndarray) -> _Sum:
-    return _Sum(counts, np.ones(len(counts), bool), None)
+    return _Sum(counts, np.True_, None)
 
 
 def _stddev(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
@@ -303,15 +336,15 @@ def _stddev(feature: Feature, gather: _Gather) -> tuple[np.ndarray, np.ndarray]:
 
 def _own(entity: Entity, requests: Requests) -> np.ndarray | None:
     """The requests as cells; int64, shape (height, requests)."""
-    included = [feature for feature in entity.exact if feature.include_request]
-    if not included:
+    if not entity.included:
         return None
+    included = [feature for feature in entity.exact if feature.include_request]
     takings = {taking: None for feature in included for taking, _ in needs(feature)}
     return accumulate(entity, takings, requests.columns, requests.slots, requests.slots)
 
 
 def _own_registers(entity: Entity, requests: Requests) -> tuple[np.ndarray, np.ndarray]:
-    if not any(feature.include_request for feature in entity.distinct):
+    if not entity.included:
         return np.empty((registers.HEIGHT, 0), np.int64), np.empty(0, np.int64)
     included = {feature.taking for feature in entity.distinct if feature.include_request}
     return registers.registers(entity, included, requests.columns, requests.slots, 1)

@@ -122,7 +122,7 @@ def explain(entity: Entity, feature: Feature, events: Events, known: bool, slot:
         [OLD, AFTER, OWN_TICK, np.where(slots >= slot - feature.window.delay, DELAY, EDGE), REPEATED, IN, FILTERED],
         NULL,
     ).astype(np.int8)
-    found = answer(entity, cells, marks, asked)[feature.name]
+    found = answer(entity, cells, marks, asked).by_name()[feature.name]
     own = request if known and feature.include_request else None
     return Explained(start, stop, fates, tuple(numbers), held(entity, feature, cells, marks, slot, own), found)
 

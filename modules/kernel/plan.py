@@ -71,8 +71,8 @@ class Family:
     """Features that differ in nothing but name, window and default, so that they are computed at once."""
 
     features: tuple[Feature, ...]
-    windows: np.ndarray
-    """int64, shape (features,): which of the `Families.windows` each has."""
+    windows: np.ndarray | slice
+    """Which of the `Families.windows` each has; int64, shape (features,), or a slice where they are neighbours."""
     defaults: np.ndarray
     """float64, shape (features, 1)."""
 
@@ -86,22 +86,27 @@ class Families:
     """Features that are computed from the same table, by what they have in common."""
 
     def __init__(self, features: Sequence[Feature]) -> None:
-        numbers = {window: number for number, window in enumerate(dict.fromkeys(f.window for f in features))}
+        self.windows = tuple(dict.fromkeys(feature.window for feature in features))
+        """The distinct windows."""
+        numbers = {window: number for number, window in enumerate(self.windows)}
         groups: dict[Feature, list[Feature]] = {}
         for feature in features:
             groups.setdefault(dataclasses.replace(feature, name="", window=features[0].window, default=0), []).append(
                 feature
             )
-        self.windows = Windows(list(numbers))
-        """The distinct windows."""
         self.members = tuple(
             Family(
                 tuple(group),
-                np.array([numbers[feature.window] for feature in group]),
+                _places([numbers[feature.window] for feature in group]),
                 np.array([[feature.default] for feature in group], np.float64),
             )
             for group in groups.values()
         )
+
+
+def _places(numbers: list[int]) -> np.ndarray | slice:
+    neighbours = slice(numbers[0], numbers[0] + len(numbers))
+    return neighbours if numbers == list(range(neighbours.start, neighbours.stop)) else np.array(numbers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +160,35 @@ class Entity:
     def distinct_families(self) -> Families:
         """`distinct`, by what is computed at once."""
         return Families(self.distinct)
+
+    @cached_property
+    def answered(self) -> tuple[Feature, ...]:
+        """The features in the order in which `answer` gives them: by family."""
+        families = *self.exact_families.members, *self.distinct_families.members
+        return tuple(feature for family in families for feature in family.features)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The windows of `exact_families`, and after them those of `distinct_families`."""
+        return Windows([*self.exact_families.windows, *self.distinct_families.windows])
+
+    @cached_property
+    def window_of(self) -> np.ndarray:
+        """Which of the `windows` each of `answered` has; int64, shape (features,)."""
+        exact, distinct = self.exact_families.windows, self.distinct_families.windows
+        return np.array(
+            [
+                exact.index(feature.window)
+                if feature.aggregation != "approx_distinct"
+                else len(exact) + distinct.index(feature.window)
+                for feature in self.answered
+            ]
+        )
+
+    @cached_property
+    def included(self) -> tuple[Feature, ...]:
+        """The features that take in the request itself."""
+        return tuple(feature for feature in self.features if feature.include_request)
 
     @cached_property
     def layout(self) -> dict[Taking, dict[Part, int]]:

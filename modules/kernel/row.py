@@ -224,7 +224,7 @@ def decode(entity: Entity, stored: Sequence[tuple[bytes, bytes] | None]) -> tupl
       Cells and registers, each sorted by owner and start; and int64, shape (rows,): the slot below which requests are
       refused.
     """
-    floors = np.full(len(stored), NEVER, np.int64)
+    floors = [NEVER] * len(stored)
     cell_parts, register_parts = [b""] * len(stored), [b""] * len(stored)
     for index, parts in enumerate(stored):
         if parts is not None:  # older cells all start before recent ones
@@ -232,7 +232,7 @@ def decode(entity: Entity, stored: Sequence[tuple[bytes, bytes] | None]) -> tupl
             old_cells, old_marks = _cut_older(entity, parts[1])
             floors[index] = header[_FLOOR]
             cell_parts[index], register_parts[index] = old_cells + cells, old_marks + marks
-    return _table(cell_parts, entity.height), _table(register_parts, registers.HEIGHT), floors
+    return _table(cell_parts, entity.height), _table(register_parts, registers.HEIGHT), np.array(floors, np.int64)
 
 
 def _coarsen(windows: Sequence[Window], part: Owned, floors: np.ndarray) -> Owned:
@@ -344,10 +344,11 @@ def _table(parts: Sequence[bytes], height: int) -> Owned:
     if not content:
         return Owned(np.empty((height, 0), np.int64), np.empty(0, np.int64))
     size = height * _WORD.itemsize
-    if any(len(part) % size for part in parts):
+    counts = [len(part) // size for part in parts]
+    if sum(counts) * size != len(content):
         raise ValueError("a stored row is damaged, or of another declaration: its length does not suit its layout")
     table = np.frombuffer(content, _WORD).reshape(-1, height)
-    return Owned(np.array(table.T, order="C"), np.repeat(np.arange(len(parts)), [len(part) // size for part in parts]))
+    return Owned(np.array(table.T, order="C"), np.arange(len(parts)).repeat(counts))
 
 
 def history(entity: Entity, events: Events, owners: np.ndarray) -> tuple[Owned, Owned, int]:

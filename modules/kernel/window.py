@@ -75,8 +75,6 @@ def closed_slots(watermark: int, lateness: int, tick: int) -> int:
     return (watermark - lateness) // tick
 
 
-def complete(
-    stops: np.ndarray, watermark: int | np.ndarray, lateness: int | np.ndarray, tick: int | np.ndarray
-) -> np.ndarray:
-    """Whether all events before `stop` that count are merged; bool, of the shape that the arguments have together."""
-    return watermark >= stops * tick + lateness
+def complete(stops: np.ndarray, watermark: int, lateness: int, tick: int) -> np.ndarray:
+    """Whether all events before `stop` that count are merged; bool, of the shape of the stops."""
+    return stops <= closed_slots(watermark, lateness, tick)

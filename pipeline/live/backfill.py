@@ -235,7 +235,7 @@ class _Answer(beam.DoFn):
             asked = Requests(
                 owners[part], slots[part], {name: requests[name].take(pa.array(part)) for name in taken_in}
             )
-            found = answer(entity, cells, marks, asked)
+            found = answer(entity, cells, marks, asked).by_name()
             values = pa.RecordBatch.from_arrays(
                 [pa.array(rows[part]), *(pa.array(found[feature.name].values) for feature in entity.features)],
                 ["row", *(feature.name for feature in entity.features)],

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from modules.kernel import row
-from modules.kernel.answer import Answer, Requests, answer
+from modules.kernel.answer import Requests, answer
 from modules.kernel.explain import Held, held
 from modules.kernel.keys import Value, code_keys, encode_key
 from modules.kernel.plan import Entity
 from modules.kernel.take import Columns
-from modules.kernel.window import NEVER, Windows, complete, slots_of
+from modules.kernel.window import NEVER, complete, slots_of
 from modules.live import entities
 from modules.spec import Declaration, InputError, Typed
 from pipeline.ingest.conform import accepted
@@ -26,7 +26,6 @@ from pipeline.live.watermark import source_watermark
 from pipeline.stores.store import OnlineStore, RowKey, Snapshot
 
 _INT64 = range(-(2**63), 2**63)
-_ALWAYS = 2**62
 _NOBODY, _ONE = np.array([-1]), np.array([0])
 
 
@@ -48,9 +47,9 @@ class Status(enum.IntEnum):
         return self.name.lower().replace("_", " ")
 
 
-_STATUS = np.full((2, 2, 2), Status.TOO_OLD, np.int8)
-"""By whether the request is refused, the value is empty, and the row is known."""
-_STATUS[0] = (Status.KNOWN, Status.KNOWN), (Status.UNKNOWN, Status.EMPTY)
+_KNOWN = np.int8(Status.KNOWN)
+_OF_NOTHING = np.array([Status.UNKNOWN, Status.EMPTY], np.int8)
+"""What an empty value is, by whether the row is known."""
 
 
 class LiveValue(NamedTuple):
@@ -104,15 +103,7 @@ class FeatureReader:
         """
         self._store = store
         self._plans = [_Plan(entity) for entity in entities(declaration)]
-        features = [(at, feature) for at, plan in enumerate(self._plans) for feature in plan.entity.features]
-        self._names = [feature.name for _, feature in features]
-        self._windows = Windows([feature.window for _, feature in features])
-        self._whose = np.array([at for at, _ in features], np.intp)
         self._sources = list(dict.fromkeys(plan.entity.source.name for plan in self._plans))
-        sources = [self._plans[at].entity.source for at, _ in features]
-        self._entity_ticks = np.array([[plan.entity.source.tick] for plan in self._plans])
-        self._ticks = np.array([[source.tick] for source in sources])
-        self._latenesses = np.array([[source.lateness] for source in sources])
         needed = sorted({name for plan in self._plans for name in request_columns(plan.entity)})
         self._types: dict[str, Typed] = {name: declaration.columns[name] for name in needed}
 
@@ -198,9 +189,12 @@ class FeatureReader:
         times = np.array([time], np.int64)
         snapshot = self._fetch(keys, columns, times)
         look = self._answer(snapshot, keys, columns, times)
-        at = int(self._whose[self._names.index(name)])
-        entity = self._plans[at].entity
-        feature = next(feature for feature in entity.features if feature.name == name)
+        at, entity, feature = next(
+            (at, plan.entity, feature)
+            for at, plan in enumerate(self._plans)
+            for feature in plan.entity.features
+            if feature.name == name
+        )
         known = len(keys[at][1]) > 0
         stored = snapshot.rows[sum(len(mine) for _, mine in keys[:at])] if known else None
         cells, marks, _ = row.decode(entity, [stored])
@@ -255,51 +249,28 @@ class FeatureReader:
         times: np.ndarray,
     ) -> Look:
         watermarks = {name: source_watermark(name, snapshot.registers) for name in self._sources}
-        # What follows has the shape (entities, requests).
-        owners, rows = np.array([mine for mine, _ in keys]), iter(snapshot.rows)
-        slots, floors, known = slots_of(times, self._entity_ticks), np.empty_like(owners), np.empty(owners.shape, bool)
-        decoded = []
-        for at, (plan, (_, mine)) in enumerate(zip(self._plans, keys, strict=True)):
+        values: dict[str, LiveValue] = {}
+        oldest, rows = np.full(len(times), NEVER), iter(snapshot.rows)
+        for plan, (owners, mine) in zip(self._plans, keys, strict=True):
+            source = plan.entity.source
             stored = [*itertools.islice(rows, len(mine)), None]  # the last is the row of -1
             cells, marks, lowest = row.decode(plan.entity, stored)
-            decoded.append((cells, marks))
-            floors[at] = lowest.take(owners[at])
-            known[at] = np.array([parts is not None for parts in stored]).take(owners[at])
-        sources = [plan.entity.source for plan in self._plans]
-        floors = np.maximum(floors, [[snapshot.floors.get(source.name, NEVER)] for source in sources])
-        old = slots < floors
-        asked = np.where(old, -1, owners)
-        answers: dict[str, Answer] = {}
-        for at, plan in enumerate(self._plans):
-            answers |= answer(plan.entity, *decoded[at], Requests(asked[at], slots[at], columns))
-        # What nobody's events can change is complete.
-        reached = np.where(owners < 0, _ALWAYS, [[watermarks[source.name] - source.slack] for source in sources])
-        oldest = np.where(old, floors * self._entity_ticks, NEVER).max(0)
-        return Look(self._judged(answers, times, known, old, reached), watermarks, oldest)
-
-    def _judged(
-        self, answers: dict[str, Answer], times: np.ndarray, known: np.ndarray, refused: np.ndarray, marks: np.ndarray
-    ) -> dict[str, LiveValue]:
-        """The answers with their status and completeness.
-
-        Args:
-          answers: The kernel's.
-          times: int64, shape (requests,): microseconds.
-          known: bool, shape (entities, requests): whether there is a row.
-          refused: bool, of the same shape: whether the request is too old for it.
-          marks: int64, of the same shape: the watermark that counts for it, in microseconds.
-        """
-        whose = self._whose
-        old = refused.take(whose, 0)
-        empty = np.array([answers[name].empty for name in self._names], np.intp)
-        status = _STATUS[old.view(np.int8), empty, known.take(whose, 0).view(np.int8)]
-        _, stops = self._windows.edges(slots_of(times, self._ticks))
-        whole = complete(stops, marks.take(whose, 0), self._latenesses, self._ticks)
-        whole &= ~old
-        return {
-            name: LiveValue(answers[name].values, status[number], whole[number])
-            for number, name in enumerate(self._names)
-        }
+            floors = np.maximum(lowest.take(owners), snapshot.floors.get(source.name, NEVER))
+            slots = slots_of(times, source.tick)
+            old = slots < floors
+            refused = old.any()
+            asked = np.where(old, -1, owners) if refused else owners
+            found = answer(plan.entity, cells, marks, Requests(asked, slots, columns))
+            known = np.array([parts is not None for parts in stored]).take(owners)
+            status = np.where(found.empty, _OF_NOTHING.take(known), _KNOWN)
+            whole = complete(found.stops, watermarks[source.name] - source.slack, source.lateness, source.tick)
+            whole |= owners < 0  # what nobody's events can change is complete
+            if refused:
+                status[:, old], whole[:, old] = Status.TOO_OLD, False
+                oldest[old] = np.maximum(oldest[old], floors[old] * source.tick)
+            for name, at in plan.places:
+                values[name] = LiveValue(found.values[at], status[at], whole[at])
+        return Look(values, watermarks, oldest)
 
 
 class _Plan:
@@ -309,6 +280,8 @@ class _Plan:
         self.entity, self.name = entity, entity.name
         self.columns = included_columns(entity)
         """The columns that the kernel looks at."""
+        self.places = [(feature.name, entity.answered.index(feature)) for feature in entity.features]
+        """Each feature, as declared, and where it is among the answers."""
 
 
 def _fits(value: object, typed: Typed) -> bool:

@@ -96,7 +96,7 @@ def _answers(seen: Seen, delay: int, kept: Kept) -> Iterator[tuple[np.ndarray, d
         cells, marks, _ = row.history(entity, events.where(theirs[there]), whose[there])
         owners = np.where(seen.askers[at] < 0, -1, np.arange(len(at)))
         columns = {name: values.take(pa.array(at)) for name, values in included.items()}
-        yield at, answer(entity, cells, marks, Requests(owners, slots[at], columns))
+        yield at, answer(entity, cells, marks, Requests(owners, slots[at], columns)).by_name()
 
 
 def _chunks(lengths: np.ndarray) -> Iterator[np.ndarray]:

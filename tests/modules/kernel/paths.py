@@ -53,7 +53,7 @@ def from_events(case: Case, events: list[Row]) -> dict[str, Answer]:
     """All requests, from events that count."""
     owners = owners_of(case, [key_of(case.entity, event) for event in events])
     cells, marks, _ = row.history(case.entity, take(case.entity.source, columns(events)), owners)
-    return answer(case.entity, cells, marks, requests_of(case, case.requests))
+    return answer(case.entity, cells, marks, requests_of(case, case.requests)).by_name()
 
 
 def by_oracle(case: Case) -> dict[str, Answer]:
@@ -155,7 +155,7 @@ class Stream:
         whose = wanted.owners[np.array(where, np.int64)]
         fresh = [at for at, owner in zip(where, whose, strict=True) if owner < 0 or wanted.slots[at] >= floors[owner]]
         asked = requests_of(self.case, [self.case.requests[at] for at in fresh])
-        return answer(self.entity, cells, marks, asked), fresh
+        return answer(self.entity, cells, marks, asked).by_name(), fresh
 
     def _waiting(self) -> list[int]:
         return [

@@ -77,4 +77,4 @@ def test_a_cell_made_too_wide_is_an_error_and_never_a_number(start: int, width: 
         with pytest.raises(ValueError, match="would cut a cell"):
             answer(entity, cells, cells, asked)
     else:
-        assert answer(entity, cells, cells, asked)["n"].values.tolist() == [1]
+        assert answer(entity, cells, cells, asked).by_name()["n"].values.tolist() == [1]

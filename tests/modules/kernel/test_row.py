@@ -93,7 +93,7 @@ def test_rows_of_which_some_were_folded_are_read_together(folded: tuple[int, ...
     rows, older = row.fold(ENTITY, merged.rows, np.array(folded, np.int64), [b""] * len(folded), 1000)
     encoded = row.encode(ENTITY, rows, dict(zip(folded, older, strict=True)))
     cells, marks, floors = row.decode(ENTITY, [(each.recent, each.older or b"") for each in encoded])
-    found = answer(ENTITY, cells, marks, Requests(np.arange(3), np.full(3, 1010), {}))
+    found = answer(ENTITY, cells, marks, Requests(np.arange(3), np.full(3, 1010), {})).by_name()
     assert found["count"].values.tolist() == [3, 3, 3]
     assert [floor == 1000 for floor in floors.tolist()] == [n in folded for n in range(3)]
 

@@ -62,7 +62,6 @@ def by_batch(
         history = parsed(declaration, entity.source, events.get(entity.source.name, ()))
         owners, _ = code_keys([pa.concat_arrays([history.columns[n], columns[n]]) for n in entity.key])
         cells, marks, _ = row.history(entity, history, owners[: len(history)])
-        found |= answer(
-            entity, cells, marks, Requests(owners[len(history) :], slots_of(times, entity.source.tick), columns)
-        )
+        asked = Requests(owners[len(history) :], slots_of(times, entity.source.tick), columns)
+        found |= answer(entity, cells, marks, asked).by_name()
     return found
