@@ -49,6 +49,8 @@ class RunSettings:
     cache: bool
     options: tuple[str, ...] = ()
     """With which another command finds the same declaration."""
+    beam_args: tuple[str, ...] = ()
+    """Where Beam's jobs run; none: in this process."""
 
 
 def unchanged(settings: RunSettings, run_digest: str) -> RunRecord | None:
@@ -151,7 +153,14 @@ def _look(settings: RunSettings) -> _Found:
     declaration = settings.declaration
     files = find_files(declaration.data, declaration.spans, declaration.until)
     events = event_files(declaration, {}) if declaration.live else []
-    content, code = content_digest(file.path for file in (*files, *(file for _, file in events))), code_digest()
+    paths = [file.path for file in (*files, *(file for _, file in events))]
+    if settings.beam_args:
+        from apache_beam.options.pipeline_options import PipelineOptions
+
+        from pipeline.jobs.places import workers_reach
+
+        workers_reach(PipelineOptions(list(settings.beam_args)), paths)
+    content, code = content_digest(paths), code_digest()
     schema = settings.schema_file.read_text(errors="replace") if settings.schema_file.exists() else ""
     sections = declaration.only("training", "tuning", "evaluation", "gate").model_dump_json()
     whole = digest([sections, schema, content, code, str(settings.trials)])
@@ -195,7 +204,7 @@ def _place(settings: RunSettings) -> Place:
         metadata=workspace.metadata.absolute(),
         baseline=LastOtherBlessedModel,
         cache=settings.cache,
-        beam_args=DIRECT_RUNNER,
+        beam_args=settings.beam_args or DIRECT_RUNNER,
     )
 
 
@@ -243,6 +252,7 @@ def _record(
 
 def _execute(pipeline: Pipeline, run_id: str, progress: Progress, ran: _Ran) -> None:
     """Runs the graph, and notes how each component went."""
+    from pipeline.components.reach import remove_copies
     from pipeline.orchestration.local_runner import LocalRunner
     from pipeline.results import figures
 
@@ -258,4 +268,7 @@ def _execute(pipeline: Pipeline, run_id: str, progress: Progress, ran: _Ran) -> 
         progress.finish(component)
 
     progress.plan([component.id for component in pipeline.components])
-    LocalRunner(run_id, progress.start, on_finish).run(pipeline)
+    try:
+        LocalRunner(run_id, progress.start, on_finish).run(pipeline)
+    finally:
+        remove_copies()

@@ -11,7 +11,7 @@ import datetime
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -26,14 +26,21 @@ from pipeline.cli.features import features_app
 from pipeline.cli.gate import gate_command
 from pipeline.cli.interrupt import interrupt_ends
 from pipeline.cli.options import (
+    DEFAULT_DATAFLOW,
     DEFAULT_FEATURES,
     DEFAULT_OUTPUT,
+    RUNNER,
     AsJson,
     Data,
+    Dataflow,
+    DataflowSet,
     Debug,
     Features,
+    JobName,
     Output,
     Set,
+    dataflow_only,
+    job_name_of,
     load,
 )
 from pipeline.cli.predict import predict_command
@@ -43,6 +50,7 @@ from pipeline.cli.replay import replay_command
 from pipeline.cli.serve import serve_command
 from pipeline.cli.summary import print_differences, print_summary
 from pipeline.cli.up import up_command
+from pipeline.dataflow.settings import load_settings
 from pipeline.local_run import RunSettings, accept_schema, run
 from pipeline.serving import versions
 from pipeline.workspace import Workspace
@@ -101,17 +109,27 @@ def run_command(
     tune: Annotated[int, typer.Option(help="Sets of hyperparameters to try; 0: none.", min=0)] = 0,
     keep: Annotated[int, typer.Option(help="Versions, and runs' artifacts, to keep.", min=1)] = 3,
     cache: Annotated[bool, typer.Option(help="Reuses what has not changed.")] = True,
+    runner: Annotated[Literal["local", "dataflow"], RUNNER] = "local",
+    dataflow: Dataflow = DEFAULT_DATAFLOW,
+    dataflow_set: DataflowSet = [],  # noqa: B006
+    job_name: JobName = "",
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Trains, evaluates and pushes a model: the whole pipeline, on this machine."""
+    """Trains, evaluates and pushes a model: the whole pipeline, on this machine, or with its Beam jobs on Dataflow."""
+    if runner == "local":
+        dataflow_only(dataflow, dataflow_set=dataflow_set, job_name=job_name)
     with ending(Failures(debug, as_json, output)):
         declaration = load(features, overrides, data)
+        beam_args: tuple[str, ...] = ()
+        if runner == "dataflow":
+            name = job_name_of(declaration, job_name, "run")
+            beam_args = (*load_settings(dataflow, dataflow_set).beam_args(name), "--beam_plugins=tfx")
     same = _unless_default("--features", features, DEFAULT_FEATURES)
     same += [word for each in overrides for word in ("--set", each)]
     same += ["--set", f"data={json.dumps(data)}"] if data else []
     schema_file, workspace = features.parent / "schema.pbtxt", Workspace(output)
-    settings = RunSettings(declaration, schema_file, workspace, tune, keep, cache, tuple(same))
+    settings = RunSettings(declaration, schema_file, workspace, tune, keep, cache, tuple(same), beam_args)
     with _watched(settings, debug, as_json) as (console, progress):
         record, ran = run(settings, progress)
         progress.close()

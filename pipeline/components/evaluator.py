@@ -4,6 +4,7 @@ The scores are made by `serving_default`, the signature that callers use. Each r
 was judged can be compared, bit for bit, with what any server answers.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ from tfx.types.system_executions import Evaluate
 from tfx.utils import path_utils
 
 from modules.spec import EVAL, ROW_ID, Declaration
-from pipeline.ingest.examples import example_types, read_examples, values_of
+from pipeline.components.reach import at_hand, within_reach
+from pipeline.ingest.examples import example_files, example_types, read_examples, values_of
+from pipeline.ingest.files import create_file
 from pipeline.serving.signature import ScoringModel, Signature
 
 SCORES_DIR = "scores"
@@ -90,21 +93,23 @@ class _Score(beam.DoFn):
     scores: str
 
     def setup(self) -> None:
-        self._loaded = {name: ScoringModel(path) for name, path in self.models.items()}
+        self._loaded = {}
+        for name, place in self.models.items():
+            with at_hand(place) as directory:
+                self._loaded[name] = ScoringModel(directory)
 
     def process(self, path: str) -> Iterator[pa.RecordBatch]:
-        writer = None
-        try:
+        with contextlib.ExitStack() as opened:
+            writer = None
             for batch in read_examples(path, list(example_types(self.declaration)), self.declaration, _BATCH_ROWS):
                 columns = self._columns(batch)
                 table = pa.RecordBatch.from_pydict(columns)
-                writer = writer or pq.ParquetWriter(Path(self.scores, Path(path).name), table.schema)
+                if writer is None:
+                    file = opened.enter_context(create_file(f"{self.scores}/{path.rpartition('/')[2]}"))
+                    writer = opened.enter_context(pq.ParquetWriter(file, table.schema))
                 writer.write_batch(table)
                 del columns[ROW_ID]
                 yield pa.RecordBatch.from_pydict({name: _as_rows(values) for name, values in columns.items()})
-        finally:
-            if writer:
-                writer.close()
 
     def _columns(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
         names = [ROW_ID, self.declaration.label.name, *self.declaration.evaluation.slices]
@@ -178,17 +183,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if comparable(Signature(baseline), Signature(models[CANDIDATE])):
                 models[BASELINE] = baseline
         config = eval_config(declaration, with_baseline=BASELINE in models)
-        files = sorted(map(str, Path(artifact_utils.get_split_uri([examples], EVAL)).iterdir()))
-        scores = Path(evaluation.uri, SCORES_DIR)
-        scores.mkdir()
-        with self._make_beam_pipeline() as pipeline:
+        inputs = [examples.uri, *models.values()]
+        with (
+            within_reach(self._beam_pipeline_args, inputs, [evaluation.uri]) as (found, *places, directory),
+            self._make_beam_pipeline() as pipeline,
+        ):
+            there = dict(zip(models, places, strict=True))
             _ = (
                 pipeline
-                | "Files" >> beam.Create(files)
-                | "Score" >> beam.ParDo(_Score(declaration, models, str(scores)))
+                | "Files" >> beam.Create([path for _, path in example_files(found, (EVAL,))])
+                | "Score" >> beam.ParDo(_Score(declaration, there, f"{directory}/{SCORES_DIR}"))
                 | "Judge"
                 >> tfma.ExtractEvaluateAndWriteResults(
-                    eval_config=config, eval_shared_model=_scored_models(models), output_path=evaluation.uri
+                    eval_config=config, eval_shared_model=_scored_models(there), output_path=directory
                 )
             )
         missed = missed_thresholds(tfma.load_validation_result(evaluation.uri), declaration)

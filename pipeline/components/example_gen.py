@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -15,11 +13,13 @@ from tfx.types import artifact_utils, component_spec, standard_artifacts
 from tfx.types.system_executions import Process
 
 from modules.spec import EVAL, SPLITS, TRAIN, Declaration, InputError
+from pipeline.components.reach import scratch_in, within_reach
 from pipeline.ingest.files import InputFile
 from pipeline.ingest.ingest import Ingest, Summary
 from pipeline.ingest.problems import Problem
 from pipeline.jobs.backfill import check as check_account
 from pipeline.jobs.backfill import shards_for
+from pipeline.jobs.places import read_report, write_text
 from pipeline.live.account import Account
 from pipeline.live.backfill import Backfill
 
@@ -56,16 +56,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         files = [InputFile(**file) for file in json.loads(exec_properties["files"])]
         events = [(source, InputFile(**file)) for source, file in json.loads(exec_properties["events"])]
         examples = artifact_utils.get_single_instance(output_dict["examples"])
-        values = artifact_utils.get_single_uri(output_dict["live_values"])
-        account = self._backfill(declaration, events, files, values) if declaration.live else Account()
-        sound = declaration.live is not None and not account.refused
-        summary_file = Path(examples.uri, SUMMARY_FILE)
-        with self._make_beam_pipeline() as pipeline:
-            _ = (
-                pipeline
-                | "Ingest" >> Ingest(files, declaration, examples.uri, values if sound else None)
-                | "WriteSummary" >> beam.Map(lambda summary: write_summary(summary, account, summary_file))
-            )
+        here = [examples.uri, artifact_utils.get_single_uri(output_dict["live_values"])]
+        with within_reach(self._beam_pipeline_args, [], here) as (directory, values):
+            account = self._backfill(declaration, events, files, values) if declaration.live else Account()
+            sound = declaration.live is not None and not account.refused
+            with self._make_beam_pipeline() as pipeline:
+                _ = (
+                    pipeline
+                    | "Ingest" >> Ingest(files, declaration, directory, values if sound else None)
+                    | "WriteSummary" >> beam.Map(write_summary, account, f"{directory}/{SUMMARY_FILE}")
+                )
         check(read_summary(examples.uri), declaration)
         if account.refused:
             check_account(account)
@@ -77,27 +77,24 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     ) -> Account:
         """Writes the live features of the files' rows to `values`; what became of the events."""
         shards = shards_for([*(file for _, file in events), *files])
-        with tempfile.TemporaryDirectory(dir=values, prefix=".pieces-") as scratch:
-            report = Path(scratch, "account.json")
+        with scratch_in(values) as scratch:
+            report = f"{scratch}/account.json"
             with self._make_beam_pipeline() as pipeline:
-                _ = (
-                    pipeline
-                    | "LiveFeatures" >> Backfill(declaration, events, files, scratch, values, shards)
-                    | "WriteAccount" >> beam.Map(lambda account: report.write_text(account.to_json()))
-                )
-            return Account.from_json(report.read_text())
+                account = pipeline | "LiveFeatures" >> Backfill(declaration, events, files, scratch, values, shards)
+                _ = account | "Text" >> beam.Map(Account.to_json) | "WriteAccount" >> beam.Map(write_text, report)
+            return Account.from_json(read_report(report))
 
 
-def write_summary(summary: Summary, account: Account, path: Path) -> None:
+def write_summary(summary: Summary, account: Account, path: str) -> None:
     """Keeps what was read, and what became of the events."""
     summary.events = account.events
     summary.not_counted = [str(rejection) for rejection in account.rejections]
-    path.write_text(json.dumps(dataclasses.asdict(summary)))
+    write_text(json.dumps(dataclasses.asdict(summary)), path)
 
 
 def read_summary(uri: str) -> Summary:
     """What ExampleGen says of the examples at `uri`."""
-    fields = json.loads(Path(uri, SUMMARY_FILE).read_text())
+    fields = json.loads(read_report(f"{uri}/{SUMMARY_FILE}"))
     fields["problems"] = [Problem(**problem) for problem in fields["problems"]]
     return Summary(**fields)
 

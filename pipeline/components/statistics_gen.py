@@ -3,7 +3,6 @@
 The stock one builds and starts the same stages once more for each split. Here a split is a slice of one data set.
 """
 
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -18,7 +17,9 @@ import tensorflow_data_validation as tfdv  # isort: skip (it can only be importe
 from tensorflow_data_validation.statistics.stats_impl import GenerateSlicedStatisticsImpl  # isort: skip
 
 from modules.spec import ROW_ID, SPLITS, Declaration
+from pipeline.components.reach import within_reach
 from pipeline.ingest.examples import ReadExamples, example_files, example_types
+from pipeline.ingest.files import create_file
 
 
 class StatisticsGenSpec(component_spec.ComponentSpec):
@@ -33,17 +34,20 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: dict[str, Any], output_dict: dict[str, Any], exec_properties: dict[str, Any]) -> None:
         declaration = Declaration.model_validate_json(exec_properties["declaration"])
-        files = example_files(artifact_utils.get_single_uri(input_dict["examples"]), SPLITS)
+        here = artifact_utils.get_single_uri(input_dict["examples"])
         statistics = artifact_utils.get_single_instance(output_dict["statistics"])
         # The row id's values are all different, and to rank millions of them costs more than all the rest.
         columns = [name for name in example_types(declaration) if name != ROW_ID]
-        with self._make_beam_pipeline() as pipeline:
+        with (
+            within_reach(self._beam_pipeline_args, [here], [statistics.uri]) as (examples, directory),
+            self._make_beam_pipeline() as pipeline,
+        ):
             _ = (
                 pipeline
-                | "Files" >> beam.Create(files)
+                | "Files" >> beam.Create(example_files(examples, SPLITS))
                 | "Read" >> beam.ParDo(ReadExamples(columns, declaration))
                 | "Describe" >> GenerateSlicedStatisticsImpl(tfdv.StatsOptions(), is_slicing_enabled=True)
-                | "Write" >> beam.Map(_write, statistics.uri)
+                | "Write" >> beam.Map(_write, directory)
             )
         statistics.split_names = artifact_utils.encode_split_names(list(SPLITS))
 
@@ -51,10 +55,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 def _write(statistics: statistics_pb2.DatasetFeatureStatisticsList, directory: str) -> None:
     """Writes one file a split, as the stock component does; TFDV gives the slice's key as the data set's name."""
     for dataset in statistics.datasets:
-        path = Path(directory, f"Split-{dataset.name}", DEFAULT_FILE_NAME)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path = f"{directory}/Split-{dataset.name}/{DEFAULT_FILE_NAME}"
         dataset.ClearField("name")
-        path.write_bytes(statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset]).SerializeToString())
+        with create_file(path) as file:
+            file.write(statistics_pb2.DatasetFeatureStatisticsList(datasets=[dataset]).SerializeToString())
 
 
 class StatisticsGen(base_beam_component.BaseBeamComponent):

@@ -26,6 +26,7 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from modules.made_with import fingerprints
 from modules.spec import ROW_ID, SPLITS, TRAIN, Declaration
+from pipeline.components.reach import at_hand, scratch_in, within_reach
 from pipeline.ingest.examples import ExampleFile, ReadExamples, as_lists, example_files, read_examples
 from pipeline.ingest.fingerprint import stamped
 from pipeline.transform_graph import TransformGraph, form_of
@@ -54,7 +55,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         declaration = Declaration.model_validate_json(exec_properties["declaration"])
         schema_uri = artifact_utils.get_single_uri(input_dict["schema"])
         schema = io_utils.SchemaReader().read(io_utils.get_only_uri_in_dir(schema_uri))
-        files = example_files(artifact_utils.get_single_uri(input_dict["examples"]), SPLITS)
+        here = artifact_utils.get_single_uri(input_dict["examples"])
         graph_uri = artifact_utils.get_single_uri(output_dict["transform_graph"])
         transformed = artifact_utils.get_single_instance(output_dict["transformed_examples"])
 
@@ -63,7 +64,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         preprocess = functools.partial(
             _named(exec_properties["preprocessing_fn"]), custom_config={"declaration": exec_properties["declaration"]}
         )
-        with tft_beam.Context(temp_dir=self._get_tmp_dir()), self._make_beam_pipeline() as pipeline:
+        outputs = [graph_uri, transformed.uri]
+        with (
+            within_reach(self._beam_pipeline_args, [here], outputs) as (examples, graph_place, made),
+            scratch_in(graph_place) as scratch,
+            tft_beam.Context(temp_dir=scratch),
+            self._make_beam_pipeline() as pipeline,
+        ):
+            files = example_files(examples, SPLITS)
             train = (
                 pipeline
                 | "TrainFiles" >> beam.Create([file for file in files if file[0] == TRAIN])
@@ -71,8 +79,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "Rows" >> beam.Values().with_output_types(pa.RecordBatch)
             )
             graph = (train, form) | "Analyse" >> tft_beam.AnalyzeDataset(preprocess)
-            _ = graph | "WriteGraph" >> tft_beam.WriteTransformFn(graph_uri)
-            transform = TransformFile(raw, form, declaration, transformed.uri)
+            _ = graph | "WriteGraph" >> tft_beam.WriteTransformFn(graph_place)
+            transform = TransformFile(raw, form, declaration, made)
             saved_model, _ = graph
             _ = (
                 pipeline
@@ -121,18 +129,18 @@ class TransformFile(beam.DoFn):
         self._directory = directory
 
     def setup(self) -> None:
-        self._load = functools.cache(
-            lambda saved_model: (
-                TransformGraph(saved_model, self._form),
-                fingerprints(self._raw, saved_model, self._declaration),
-            )
-        )
+        self._load = functools.cache(self._loaded)
+
+    def _loaded(self, saved_model: str) -> tuple[TransformGraph, dict[str, str]]:
+        with at_hand(saved_model) as directory:
+            graph = TransformGraph(directory, self._form)
+            return graph, fingerprints(self._raw, directory, self._declaration)
 
     def process(self, element: tuple[str, str], saved_model: str) -> Iterator[None]:
         split, path = element
         graph, made_with = self._load(saved_model)
         names, kept = self._form.arrow_schema.names, [self._declaration.label.name, ROW_ID]
-        with ExampleFile(Path(self._directory, f"Split-{split}", Path(path).name)) as file:
+        with ExampleFile(f"{self._directory}/Split-{split}/{path.rpartition('/')[2]}") as file:
             for batch in read_examples(path, [*names, *kept], self._declaration):
                 columns = {name: as_lists(values) for name, values in sorted(graph.inputs(batch).items())}
                 columns |= {name: batch.column(name) for name in kept}

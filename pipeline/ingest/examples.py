@@ -6,16 +6,18 @@ TFX reads a column as large_list<int64 | float32 | large_binary>, one value a ro
 import contextlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from typing import BinaryIO
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
 
 from modules.kernel.rounding import to_example
 from modules.spec import ROW_ID, Declaration
+from pipeline.ingest.files import create_file, files_below, readable
 from pipeline.ingest.fingerprint import check, stamped
 
 _BATCH_ROWS = 1 << 16
@@ -73,40 +75,43 @@ def values_of(batch: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
 
 
 class ExampleFile(contextlib.AbstractContextManager["ExampleFile"]):
-    """One Parquet file of examples, which appears under its name when it is complete."""
+    """One Parquet file of examples, here or in a bucket, which appears under its name when it is complete."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    def __init__(self, path: str) -> None:
+        directory, _, name = path.rpartition("/")
+        self._path, self._unfinished = path, f"{directory}/.{name}.{uuid.uuid4().hex}"
+        self._file: BinaryIO | None = None
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         if self._writer is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self._unfinished, batch.schema, use_compliant_nested_type=False)
+            self._file = create_file(self._unfinished)
+            self._writer = pq.ParquetWriter(self._file, batch.schema, use_compliant_nested_type=False)
         self._writer.write_batch(batch)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._writer is not None:
-            self._writer.close()
+            assert self._file is not None
+            with self._file:
+                self._writer.close()
             if kind is None:
-                self._unfinished.rename(self._path)
+                FileSystems.rename([self._unfinished], [self._path])
             else:
-                self._unfinished.unlink()
+                FileSystems.delete([self._unfinished])
 
 
 class ExampleWriter:
     """Writes one file a split, each opened when its first rows come."""
 
     def __init__(self, directory: str, shard: str) -> None:
-        self._directory = Path(directory)
+        self._directory = directory
         self._shard = shard
         self._files: dict[str, ExampleFile] = {}
         self._open = contextlib.ExitStack()
 
     def write(self, split: str, batch: pa.RecordBatch) -> None:
         if split not in self._files:
-            path = self._directory / f"Split-{split}" / f"examples-{self._shard}.parquet"
+            path = f"{self._directory}/Split-{split}/examples-{self._shard}.parquet"
             self._files[split] = self._open.enter_context(ExampleFile(path))
         self._files[split].write(batch)
 
@@ -116,7 +121,13 @@ class ExampleWriter:
 
 def example_files(uri: str, splits: Iterable[str]) -> list[tuple[str, str]]:
     """(split, path) of each file of the examples at `uri`, in the order of the splits and of the files' names."""
-    return [(split, str(path)) for split in splits for path in sorted(Path(uri, f"Split-{split}").glob("*.parquet"))]
+    found = [(split, path) for split in splits for path in files_below(f"{uri}/Split-{split}")]
+    return [(split, path) for split, path in found if _is_whole(path)]
+
+
+def _is_whole(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.endswith(".parquet") and not name.startswith(".")
 
 
 def read_examples(
@@ -127,7 +138,7 @@ def read_examples(
     Raises:
       InputError: The examples were made with other live features than the declaration's.
     """
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(readable(path)) as file:
         check(path, file.schema_arrow, declaration)
         for batch in file.iter_batches(batch_size=batch_rows or _BATCH_ROWS, columns=columns, use_threads=False):
             yield batch.select(columns)

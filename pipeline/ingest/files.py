@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import glob
+import hashlib
 import importlib.util
 import re
 from pathlib import Path
@@ -43,6 +44,33 @@ def open_file(path: str) -> BinaryIO:
 
     stream: BinaryIO = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
     return stream
+
+
+def create_file(path: str) -> BinaryIO:
+    """Opens a file, of which the directory is made, or an object, to write it. An object is there once it is closed."""
+    if not is_remote(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        return Path(path).open("wb")
+    from apache_beam.io.filesystem import CompressionTypes
+    from apache_beam.io.filesystems import FileSystems
+
+    stream: BinaryIO = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    return stream
+
+
+def files_below(directory: str) -> list[str]:
+    """The paths of all files below a directory, or of objects below a prefix, ascending; none if it is not there."""
+    return sorted(_in_directory(directory) or [])
+
+
+def content_of(path: str) -> str:
+    """What changes when a file changes: for one of this machine a digest of its content, for an object its checksum."""
+    if not is_remote(path):
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    from apache_beam.io.filesystems import FileSystems
+
+    return str(FileSystems.checksum(path))
 
 
 def size(path: str) -> int:

@@ -1,10 +1,11 @@
 """The live features of a file's rows, from the files that a backfill wrote: in the order of the rows, at full width."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from pipeline.ingest.files import files_below, readable
 
 
 class LiveColumns:
@@ -23,8 +24,10 @@ class LiveColumns:
 
     @staticmethod
     def _read(directory: str, file: int, names: list[str]) -> Iterator[pa.RecordBatch]:
-        for path in sorted(Path(directory).glob(f"part-{file:05d}-*.parquet")):
-            with pq.ParquetFile(path) as part:
+        for path in files_below(directory):
+            if not path.rpartition("/")[2].startswith(f"part-{file:05d}-"):
+                continue
+            with pq.ParquetFile(readable(path)) as part:
                 for batch in part.iter_batches(columns=names, use_threads=False):
                     yield batch.select(names)
 

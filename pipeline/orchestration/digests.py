@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import modules
+from pipeline.ingest.files import content_of
 
 ROOT = Path(modules.__file__).parent.parent
 """The directory that holds modules/, pipeline/ and, in a checkout, uv.lock."""
@@ -24,11 +25,7 @@ def _named(path: Path) -> str:
 
 def content_digest(paths: Iterable[str]) -> str:
     """Of the files' content and order, whatever their names."""
-    digests = []
-    for path in paths:
-        with open(path, "rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
-    return digest(digests)
+    return digest(map(content_of, paths))
 
 
 def digest(parts: Iterable[str]) -> str:

@@ -120,7 +120,7 @@ def test_a_file_a_split_each_opened_when_its_first_rows_come(tmp_path: Path) -> 
 def test_a_file_has_its_name_once_it_is_complete(tmp_path: Path) -> None:
     batch = to_examples(columns_of([]), DECLARATION)
     path = tmp_path / "Split-train" / "examples-00000.parquet"
-    with ExampleFile(path) as file:
+    with ExampleFile(str(path)) as file:
         file.write(batch)
         assert example_files(str(tmp_path), ["train"]) == []
         assert not path.exists()
@@ -129,7 +129,7 @@ def test_a_file_has_its_name_once_it_is_complete(tmp_path: Path) -> None:
 
 
 def test_nothing_is_left_of_a_file_that_was_not_completed(tmp_path: Path) -> None:
-    with contextlib.suppress(ZeroDivisionError), ExampleFile(tmp_path / "examples-00000.parquet") as file:
+    with contextlib.suppress(ZeroDivisionError), ExampleFile(f"{tmp_path}/examples-00000.parquet") as file:
         file.write(to_examples(columns_of([]), DECLARATION))
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
@@ -138,7 +138,7 @@ def test_nothing_is_left_of_a_file_that_was_not_completed(tmp_path: Path) -> Non
 def test_batches_have_the_columns_that_are_asked_for_in_that_order(tmp_path: Path) -> None:
     rows = [{"shopper": None, "at": i, "price": None, "gift": None, "count": i, "y": 0, "row_id": ""} for i in range(4)]
     path = tmp_path / "examples.parquet"
-    with ExampleFile(path) as file:
+    with ExampleFile(str(path)) as file:
         file.write(to_examples(columns_of(rows), DECLARATION))
     [batch] = read_examples(str(path), ["y", "count"], DECLARATION)
     assert batch.schema.names == ["y", "count"]
@@ -148,9 +148,9 @@ def test_batches_have_the_columns_that_are_asked_for_in_that_order(tmp_path: Pat
 def test_examples_with_other_live_features_are_refused(tmp_path: Path) -> None:
     batch = to_examples(columns_of([]), DECLARATION)
     theirs, nobodys = tmp_path / "theirs.parquet", tmp_path / "nobodys.parquet"
-    with ExampleFile(theirs) as file:
+    with ExampleFile(str(theirs)) as file:
         file.write(batch.replace_schema_metadata({"twinbeam.features": "f" * 64}))
-    with ExampleFile(nobodys) as file:
+    with ExampleFile(str(nobodys)) as file:
         file.write(batch.replace_schema_metadata(None))
     with pytest.raises(
         InputError, match=r"theirs.parquet: its live features have the fingerprint ffffffffffff, those "
