@@ -23,10 +23,11 @@ hypothesis.settings.load_profile("shared machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow modules first, so that at the end none waits for another; and first of all those that need no taxi run."""
+    """One module that makes the taxi run, slow ones meanwhile, those that need the run, and the others at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    waiting = {item.path for item in items if "taxi_run" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: (item.path not in slow, item.path in waiting))
+    needy = [item.path for item in items if "taxi_run" in getattr(item, "fixturenames", ())]
+    rank = dict.fromkeys(slow, 1) | dict.fromkeys(needy, 2) | dict.fromkeys(needy[:1], 0)
+    items.sort(key=lambda item: rank.get(item.path, 3))
 
 
 @dataclasses.dataclass(frozen=True)

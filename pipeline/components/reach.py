@@ -10,7 +10,7 @@ from pathlib import Path
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from pipeline.ingest.files import create_file, files_below, is_remote, open_file
+from pipeline.ingest.files import create_file, files_below, is_remote, open_file, remove_below
 
 _copies: dict[str, str] = {}
 """Where the artifacts of this machine are in a bucket, so that the next component need not copy them again."""
@@ -47,8 +47,7 @@ def within_reach(beam_args: Sequence[str], inputs: Sequence[str], outputs: Seque
 def remove_copies() -> None:
     """Removes what `within_reach` has left in buckets."""
     for there in _copies.values():
-        if found := files_below(there):
-            FileSystems.delete(found)
+        remove_below(there)
     _copies.clear()
 
 
@@ -59,10 +58,7 @@ def scratch_in(place: str) -> Iterator[str]:
     try:
         yield scratch
     finally:
-        if not is_remote(scratch):
-            shutil.rmtree(scratch, ignore_errors=True)
-        elif found := files_below(scratch):
-            FileSystems.delete(found)
+        remove_below(scratch)
 
 
 @contextlib.contextmanager

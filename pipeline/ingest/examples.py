@@ -6,6 +6,7 @@ TFX reads a column as large_list<int64 | float32 | large_binary>, one value a ro
 import contextlib
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import BinaryIO
 
 import apache_beam as beam
@@ -13,11 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from modules.kernel.rounding import to_example
 from modules.spec import ROW_ID, Declaration
-from pipeline.ingest.files import create_file, files_below, readable
+from pipeline.ingest.files import create_file, files_below, is_remote, readable
 from pipeline.ingest.fingerprint import check, stamped
 
 _BATCH_ROWS = 1 << 16
@@ -75,11 +75,15 @@ def values_of(batch: pa.RecordBatch | pa.Table, name: str) -> pa.Array:
 
 
 class ExampleFile(contextlib.AbstractContextManager["ExampleFile"]):
-    """One Parquet file of examples, here or in a bucket, which appears under its name when it is complete."""
+    """One Parquet file of examples, here or in a bucket.
+
+    It appears under its name when it is complete; in a bucket an incomplete one can be left, by a job that failed.
+    """
 
     def __init__(self, path: str) -> None:
         directory, _, name = path.rpartition("/")
-        self._path, self._unfinished = path, f"{directory}/.{name}.{uuid.uuid4().hex}"
+        self._path = path
+        self._unfinished = path if is_remote(path) else f"{directory}/.{name}.{uuid.uuid4().hex}"
         self._file: BinaryIO | None = None
         self._writer: pq.ParquetWriter | None = None
 
@@ -94,10 +98,12 @@ class ExampleFile(contextlib.AbstractContextManager["ExampleFile"]):
             assert self._file is not None
             with self._file:
                 self._writer.close()
+            if is_remote(self._path):
+                return
             if kind is None:
-                FileSystems.rename([self._unfinished], [self._path])
+                Path(self._unfinished).rename(self._path)
             else:
-                FileSystems.delete([self._unfinished])
+                Path(self._unfinished).unlink()
 
 
 class ExampleWriter:

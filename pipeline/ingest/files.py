@@ -6,6 +6,7 @@ import glob
 import hashlib
 import importlib.util
 import re
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,6 +62,17 @@ def create_file(path: str) -> BinaryIO:
 def files_below(directory: str) -> list[str]:
     """The paths of all files below a directory, or of objects below a prefix, ascending; none if it is not there."""
     return sorted(_in_directory(directory) or [])
+
+
+def remove_below(directory: str) -> None:
+    """Removes a directory, or all objects below a prefix, if there is any."""
+    if not is_remote(directory):
+        shutil.rmtree(directory, ignore_errors=True)
+        return
+    from apache_beam.io.gcp.gcsio import GcsIO
+
+    for path in files_below(directory):
+        GcsIO().delete(path)
 
 
 def content_of(path: str) -> str:

@@ -27,7 +27,7 @@ _distinguish, _whole = row._distinguish, take.whole_numbers
 
 
 _until_found = settings(
-    max_examples=400,
+    max_examples=4_000,  # it ends with the first; how many come before depends on what else is imported
     derandomize=True,
     database=None,
     phases=(Phase.generate,),
