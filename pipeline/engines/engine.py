@@ -1,6 +1,7 @@
 """What a Beam job is told of where it runs."""
 
 import dataclasses
+from collections.abc import Callable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,6 +13,8 @@ class Engine:
     """Those that a stream needs beside them."""
     parallelism: int = 1
     """Among how many workers the partitions of a stream are shared."""
+    cancel: Callable[[str], None] | None = None
+    """Cancels a stream's job by its name; None: it ends by itself when its sources have."""
     renewed: bool = False
     """Whether a stream is ended and started anew now and then, because the runner keeps something of each bundle."""
 

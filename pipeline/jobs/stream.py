@@ -5,12 +5,14 @@ import functools
 import gc
 import signal
 import threading
+import time
 import types
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineState
 
 from modules.kernel.plan import named_sources
 from modules.live import entities
@@ -22,7 +24,7 @@ from pipeline.live.columns import event_columns
 from pipeline.live.control import Control, Counts, forget, register
 from pipeline.live.merge_events import MergeEvents
 from pipeline.live.place import Place
-from pipeline.live.poll_events import PollEvents, Share
+from pipeline.live.poll_events import PollEvents
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventSource
 from pipeline.sources.urls import open_source
@@ -48,11 +50,11 @@ class Stream(beam.PTransform):
     """Where it runs."""
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[None]:
-        shares = [Share(tuple(self.sources), n, self.engine.parallelism) for n in range(self.engine.parallelism)]
-        polling = PollEvents(self.job, self.place, self.batch_events, self.engine.renewed)
+        workers = self.engine.parallelism
+        polling = PollEvents(self.job, self.place, self.sources, self.batch_events, workers, self.engine.renewed)
         return (
             begin
-            | "Shares" >> beam.Create(shares)
+            | "Workers" >> beam.Create(list(range(workers)))
             | "Spread" >> beam.Reshuffle()
             | "Poll" >> beam.ParDo(polling)
             | "Merge" >> beam.ParDo(MergeEvents(self.job, self.declaration, self.place, self.dead_letters))
@@ -153,7 +155,7 @@ def run_stream(
                 patiently(lambda: check(opened), told.draining)
             while not told.draining.is_set():
                 _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events, engine), told)
-                if told.ended or not engine.renewed:
+                if len(told.finished) == engine.parallelism or not engine.renewed:
                     break
                 gc.collect()  # what the runner kept of its bundles refers to itself
         return told.counts
@@ -163,10 +165,19 @@ def run_stream(
 
 def _run(transform: Stream, told: Control) -> None:
     engine = transform.engine
-    pipeline = beam.Pipeline(options=PipelineOptions([*engine.beam_args, *engine.stream_args]))
+    name = f"twinbeam-{transform.job}"
+    options = PipelineOptions([*engine.beam_args, *engine.stream_args], job_name=name)
+    pipeline = beam.Pipeline(options=options)
     pipeline | "Stream" >> transform
+    result = pipeline.run()
     try:
-        pipeline.run().wait_until_finish()
+        while engine.cancel and not PipelineState.is_terminal(result.state):
+            time.sleep(0.2)
+            if len(told.finished) == engine.parallelism:
+                engine.cancel(name)
+                result.cancel()
+                return
+        result.wait_until_finish()
     except Exception:
         if told.error is not None:
             raise told.error from None

@@ -36,8 +36,8 @@ class Control:
 
     draining: threading.Event = dataclasses.field(default_factory=threading.Event)
     """Set: merge and acknowledge what was polled, then end."""
-    ended: bool = False
-    """Whether all sources have ended; of no meaning where several workers share them."""
+    finished: set[int] = dataclasses.field(default_factory=set)
+    """The workers that poll no more, since their partitions have ended or the job is drained; all is acknowledged."""
     merged: set[str] = dataclasses.field(default_factory=set)
     """The sources of which something is merged."""
     error: TwinbeamError | None = None

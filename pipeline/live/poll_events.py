@@ -3,11 +3,11 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.io.restriction_trackers import OffsetRange, OffsetRestrictionTracker
+from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
 from apache_beam.transforms.core import RestrictionProvider
 
 from modules.kernel.window import NEVER
@@ -18,50 +18,88 @@ from pipeline.live.retry import patiently
 from pipeline.sources.source import EventBatch, EventSource, Partition
 from pipeline.stores.store import Register
 
-_END = 2**62
 _BUNDLE_S = 1.0
 """Seconds after which a bundle ends, so that it is committed and acknowledged."""
 _RENEW_AFTER = 300
 """Bundles after which the source ends and the job starts it anew: the local runner keeps some 25 kB of each."""
 
 
-class _Polls(RestrictionProvider):
-    """Polls are numbered; the restriction is the range of numbers."""
+class _MoreTracker(RestrictionTracker):
+    """A restriction says only whether there is more to poll; how far a partition is, is in the store's registers.
 
-    def initial_restriction(self, element: Any) -> OffsetRange:
-        return OffsetRange(0, _END)
+    What is left of it when a bundle ends is the same restriction. Flink keeps it by the element and the restriction,
+    and fails where it finds that another of its workers would have to.
+    """
 
-    def create_tracker(self, restriction: OffsetRange) -> OffsetRestrictionTracker:
-        return OffsetRestrictionTracker(restriction)
+    def __init__(self, more: bool) -> None:
+        self._more = more
 
-    def restriction_size(self, element: Any, restriction: OffsetRange) -> int:
+    def current_restriction(self) -> bool:
+        return self._more
+
+    def current_progress(self) -> RestrictionProgress:
+        return RestrictionProgress(completed=int(not self._more), remaining=int(self._more))
+
+    def try_claim(self, position: bool) -> bool:
+        """Claims the next poll; with False, that there is none."""
+        self._more &= position
+        return self._more
+
+    def try_split(self, fraction_of_remainder: float) -> tuple[bool, bool] | None:
+        if fraction_of_remainder or not self._more:
+            return None
+        self._more = False
+        return False, True
+
+    def check_done(self) -> bool:
+        if self._more:
+            raise ValueError("it ended without saying whether there is more to poll")
+        return True
+
+    def is_bounded(self) -> bool:
+        return False
+
+
+class _More(RestrictionProvider):
+    def initial_restriction(self, element: int) -> bool:
+        return True
+
+    def create_tracker(self, restriction: bool) -> _MoreTracker:
+        return _MoreTracker(restriction)
+
+    def restriction_size(self, element: int, restriction: bool) -> int:
         return 1
 
-    def truncate(self, element: Any, restriction: OffsetRange) -> None:
+    def truncate(self, element: int, restriction: bool) -> None:
         """What is left of the restriction when a job is drained: nothing."""
         return
 
 
-_POLLS = beam.DoFn.RestrictionParam(_Polls())
+_MORE = beam.DoFn.RestrictionParam(_More())
 
 
-@dataclasses.dataclass(frozen=True)
-class Share:
-    """Those partitions of the sources that one worker polls: each `of`-th, from `number` on."""
+@dataclasses.dataclass
+class _Bundle:
+    """What there is to do once a bundle is committed."""
 
-    sources: tuple[EventSource, ...]
-    number: int
-    of: int
+    given: list[tuple[Partition, EventBatch]] = dataclasses.field(default_factory=list)
+    over: list[Partition] = dataclasses.field(default_factory=list)
+    last: bool = False
+    """Whether nothing more is polled by this worker."""
 
 
 class PollEvents(beam.DoFn):
-    """Shares -> batches of their events, each partition in its own order.
+    """The number of a worker -> batches of events of its partitions, each partition in its own order.
 
-    A partition is opened where the store's registers say that it is merged to, and stays open between bundles.
+    It has each `workers`-th partition of the sources. One is opened where the store's registers say that it is merged
+    to, and stays open between bundles.
     """
 
-    def __init__(self, job: str, place: Place, batch_events: int, renewed: bool) -> None:
-        self._job, self._place, self._batch_events, self._renewed = job, place, batch_events, renewed
+    def __init__(
+        self, job: str, place: Place, sources: Sequence[EventSource], batch_events: int, workers: int, renewed: bool
+    ) -> None:
+        self._job, self._place, self._sources, self._batch_events = job, place, sources, batch_events
+        self._workers, self._renewed = workers, renewed
 
     def setup(self) -> None:
         self._open: dict[int, list[Partition]] = {}
@@ -75,43 +113,40 @@ class PollEvents(beam.DoFn):
     @beam.DoFn.unbounded_per_element()
     def process(
         self,
-        share: Share,
+        worker: int,
         finalizer: Any = beam.DoFn.BundleFinalizerParam,
-        tracker: Any = _POLLS,
+        tracker: Any = _MORE,
     ) -> Iterator[EventBatch]:
         told = control(self._job)
         with told.hearing():
-            yield from self._poll(share, told, finalizer, tracker)
+            yield from self._poll(worker, told, finalizer, tracker)
 
-    def _poll(self, share: Share, told: Control, finalizer: Any, tracker: Any) -> Iterator[EventBatch]:
-        if share.number not in self._open:
-            self._open[share.number] = patiently(lambda: self._open_all(share), told.draining)
-        mine = self._open[share.number]
-        given: list[tuple[Partition, EventBatch]] = []
-        over: list[Partition] = []
-        finalizer.register(lambda: _acknowledge(given, over, told))
+    def _poll(self, worker: int, told: Control, finalizer: Any, tracker: Any) -> Iterator[EventBatch]:
+        if worker not in self._open:
+            self._open[worker] = patiently(lambda: self._open_all(worker), told.draining)
+        mine, bundle = self._open[worker], _Bundle()
+        finalizer.register(lambda: _acknowledge(bundle, worker, told))
         self._bundles += 1
-        number, until = tracker.current_restriction().start, time.monotonic() + _BUNDLE_S
-        while tracker.try_claim(number):
-            if told.draining.is_set() or not mine or (self._renewed and self._bundles > _RENEW_AFTER):
-                tracker.try_claim(_END)
+        until = time.monotonic() + _BUNDLE_S
+        while tracker.try_claim(True):
+            bundle.last = told.draining.is_set() or not mine
+            if bundle.last or (self._renewed and self._bundles > _RENEW_AFTER):
+                tracker.try_claim(False)
                 return
-            number += 1
             for partition in list(mine):
                 batch = patiently(functools.partial(partition.poll, self._batch_events), told.draining)
                 if batch is None:
                     mine.remove(partition)
-                    over.append(partition)
+                    bundle.over.append(partition)
                 else:
                     yield batch
-                    given.append((partition, batch))
-            told.ended = not mine
+                    bundle.given.append((partition, batch))
             if mine and time.monotonic() > until:
                 tracker.defer_remainder()
                 return
 
-    def _open_all(self, share: Share) -> list[Partition]:
-        found = [(source, partition) for source in share.sources for partition in source.partitions()]
+    def _open_all(self, worker: int) -> list[Partition]:
+        found = [(source, partition) for source in self._sources for partition in source.partitions()]
         entered = [
             Register(source.name, partition, NEVER, 0)
             for source, partition in found
@@ -120,14 +155,16 @@ class PollEvents(beam.DoFn):
         with self._place.open() as store:
             store.advance(entered)  # before the first batch is merged: the watermark waits for all of them
             positions = {(r.source, r.partition): r.position for r in store.registers()}
-        mine = found[share.number :: share.of]
+        mine = found[worker :: self._workers]
         return [source.open(partition, positions.get((source.name, partition), 0)) for source, partition in mine]
 
 
-def _acknowledge(given: list[tuple[Partition, EventBatch]], over: list[Partition], told: Control) -> None:
+def _acknowledge(bundle: _Bundle, worker: int, told: Control) -> None:
     with told.hearing():
-        for partition in {id(partition): partition for partition, _ in given}.values():
-            batches = [batch for whose, batch in given if whose is partition]
+        for partition in {id(partition): partition for partition, _ in bundle.given}.values():
+            batches = [batch for whose, batch in bundle.given if whose is partition]
             patiently(functools.partial(partition.acknowledge, batches), told.draining)
-    for partition in over:  # not before: closing gives back what is not acknowledged
+    for partition in bundle.over:  # not before: closing gives back what is not acknowledged
         partition.close()
+    if bundle.last:
+        told.finished.add(worker)

@@ -195,10 +195,10 @@ def _cut_unseen(patch: pytest.MonkeyPatch) -> None:
     """Nobody sees that a cell is cut: what it holds counts as of its start."""
     ranges = answer._ranges
 
-    def unseen(part: cells.Owned, windows: window.Windows, requests: answer.Requests) -> np.ndarray:
+    def unseen(part: cells.Owned, edges: np.ndarray, owners: np.ndarray) -> np.ndarray:
         table = part.table.copy()
         table[cells.WIDTH] = 1
-        return ranges(cells.Owned(table, part.owners), windows, requests)
+        return ranges(cells.Owned(table, part.owners), edges, owners)
 
     patch.setattr(answer, "_ranges", unseen)
 

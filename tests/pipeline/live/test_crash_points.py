@@ -12,7 +12,7 @@ from pipeline.dead_letters import LetterDirectory
 from pipeline.jobs.stream import sources_of
 from pipeline.live.merge_events import MergeEvents
 from pipeline.live.place import Place
-from pipeline.live.poll_events import PollEvents, Share
+from pipeline.live.poll_events import PollEvents
 from pipeline.sources.source import EventSource
 from pipeline.stores.store import OnlineStore
 from tests.pipeline.live.rides import BROKEN, Event, Rows, merged, rides, spoilt, write
@@ -59,9 +59,9 @@ def run(declaration: Declaration, source: EventSource, place: Place, dead: str, 
     merging._store = MortalStore(merging._store, life)
     letters = merging._dead_letters.write
     setattr(merging._dead_letters, "write", lambda some: life.call(letters, some))  # noqa: B010  mypy knows no patches
-    polling = PollEvents("a job", place, 40, False)
+    polling = PollEvents("a job", place, [source], 40, 1, False)
     polling.setup()
-    (partition,) = polling._open_all(Share((source,), 0, 1))
+    (partition,) = polling._open_all(0)
     try:
         while (batch := partition.poll(40)) is not None:
             assert list(merging.process(batch)) == []

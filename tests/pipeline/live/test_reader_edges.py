@@ -17,7 +17,7 @@ CELLS = Owned(np.array([[0, 60, 200], [60, 60, 1], [1, 2, 4]]), np.array([0, 0, 
 
 def ask(slot: int, owner: int = 0) -> int:
     found = answer(ENTITY, CELLS, NO_MARKS, Requests(np.array([owner]), np.array([slot]), {}))
-    count: int = found["n"].values.item()
+    count: int = found.by_name()["n"].values.item()
     return count
 
 
@@ -36,3 +36,11 @@ def test_nobody_else_is_in_the_way() -> None:
     assert ask(161, owner=1) == 0
     assert ask(201, owner=1) == 4
     assert ask(30, owner=-1) == 0
+
+
+@pytest.mark.parametrize(("owner", "count"), [(0, 1), (-1, 0), (1, 0)])
+def test_the_only_owner_and_those_beside_it(owner: int, count: int) -> None:
+    alone = CELLS.where(CELLS.owners == 0)
+    slots = np.array([60 if owner == 0 else 30])  # an edge that would cut a cell is none of the others' business
+    found = answer(ENTITY, alone, NO_MARKS, Requests(np.array([owner]), slots, {}))
+    assert found.by_name()["n"].values.tolist() == [count]
