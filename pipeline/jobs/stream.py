@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
@@ -175,6 +176,7 @@ def _run(transform: Stream, told: Control) -> None:
             time.sleep(0.2)
             if len(told.finished) == engine.parallelism:
                 engine.cancel(name)
+                _hear_no_lost_connections()
                 result.cancel()
                 return
         result.wait_until_finish()
@@ -182,6 +184,17 @@ def _run(transform: Stream, told: Control) -> None:
         if told.error is not None:
             raise told.error from None
         raise
+
+
+def _hear_no_lost_connections() -> None:
+    """Keeps Beam's worker threads from telling at length that the job server of a cancelled job has hung up."""
+    others = threading.excepthook
+
+    def hook(told: threading.ExceptHookArgs) -> None:
+        if not issubclass(told.exc_type, grpc.RpcError):
+            others(told)
+
+    threading.excepthook = hook
 
 
 class _drained_by_signals:  # noqa: N801  it reads as a verb
