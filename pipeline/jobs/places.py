@@ -60,8 +60,3 @@ def read_report(path: str) -> str:
         raise InputError(f"{path}: the job ended without a report. Look at the job for why.")
     with FileSystems.open(path) as file:
         return bytes(file.read()).decode()
-
-
-def below(directory: str) -> list[str]:
-    """The files of a directory or prefix, in order; none if there is no such."""
-    return sorted(each.path for each in FileSystems.match([FileSystems.join(directory, "*")])[0].metadata_list)

@@ -10,9 +10,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import Declaration, DeclarationError, StoreUnavailable
 from pipeline.engines.engine import LOCAL, Engine
-from pipeline.ingest.files import InputFile, find_files, is_remote
+from pipeline.ingest.files import InputFile, files_below, find_files, is_remote
 from pipeline.jobs.backfill import check, shards_for
-from pipeline.jobs.places import below, read_report, whole, workers_reach, write_text
+from pipeline.jobs.places import read_report, whole, workers_reach, write_text
 from pipeline.live.account import Account
 from pipeline.live.answered import COMPLETE_SUFFIX, STATUS_SUFFIX
 from pipeline.live.backfill import Backfill
@@ -139,7 +139,7 @@ class _Job:
             account = pipeline | "LiveFeatures" >> backfill
             counts = (
                 account
-                | "Answered" >> beam.FlatMap(lambda _, directory: enumerate(below(directory)), answered)
+                | "Answered" >> beam.FlatMap(lambda _, directory: enumerate(files_below(directory)), answered)
                 | "Spread" >> beam.Reshuffle()
                 | "Read" >> beam.ParDo(ReadAnswered())
                 | self.scoring
@@ -160,7 +160,7 @@ class _Job:
                 | "Report" >> beam.Map(write_text, report)
             )
         check(Account.from_json(read_report(report)))
-        return [InputFile(path, "parquet") for path in below(directory)]
+        return [InputFile(path, "parquet") for path in files_below(directory)]
 
     def _pipeline(self) -> beam.Pipeline:
         return beam.Pipeline(options=PipelineOptions(self.beam_args))

@@ -35,10 +35,9 @@ def rows(here: Cloud, trained: Trained) -> str:
 
 
 @pytest.fixture
-def left(here: Cloud) -> Iterator[list[str]]:
-    """What a test has left in the temporary bucket, once it is over."""
-    found: list[str] = []
-    yield found
+def swept(here: Cloud) -> Iterator[None]:
+    """Once a test is over, nothing of it is left in the temporary bucket."""
+    yield
     remove_copies()
     assert files_below(_TEMPORARY) == []
 
@@ -66,8 +65,9 @@ def a_directory(directory: Path, kind: type[Artifact]) -> Artifact:
     return artifact(kind, directory)
 
 
+@pytest.mark.usefixtures("swept")
 def test_components_leave_what_they_leave_without_a_bucket(
-    here: Cloud, trained: Trained, rows: str, left: list[str], tmp_path: Path
+    here: Cloud, trained: Trained, rows: str, tmp_path: Path
 ) -> None:
     trips, declaration = trained.trips, declared(trained.trips)
     told = declaration.only().model_dump_json()
@@ -94,7 +94,8 @@ def test_components_leave_what_they_leave_without_a_bucket(
     assert sum(map(len, scored)) == len(scores)
 
 
-def test_what_was_copied_is_not_copied_again(here: Cloud, left: list[str], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_what_was_copied_is_not_copied_again(here: Cloud, tmp_path: Path) -> None:
     source, target = tmp_path / "in", tmp_path / "out"
     for path in (source / "Split-train" / "rows", source / ".hidden" / "x"):
         path.parent.mkdir(parents=True)
@@ -117,7 +118,8 @@ def test_what_was_copied_is_not_copied_again(here: Cloud, left: list[str], tmp_p
         assert places == [str(source), str(target)]
 
 
-def test_nothing_comes_of_a_job_that_fails(here: Cloud, left: list[str], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("swept")
+def test_nothing_comes_of_a_job_that_fails(here: Cloud, tmp_path: Path) -> None:
     target = tmp_path / "out"
     with (
         contextlib.suppress(ZeroDivisionError),
