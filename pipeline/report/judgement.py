@@ -67,7 +67,7 @@ class Judgement:
     met: bool | None
     """None: nothing is asked."""
     gauge: Gauge | None
-    """None: the metric is undefined."""
+    """None: the metric is undefined or infinite."""
 
 
 def verdict(outputs: Outputs) -> Verdict:

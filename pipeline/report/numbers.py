@@ -22,13 +22,13 @@ def number(value: float) -> str:
 
 
 def metric(value: float) -> str:
-    """Four decimals; a metric that has no value is undefined."""
-    return _sign(f"{value:.4f}") if math.isfinite(value) else "undefined"
+    """Four decimals; a metric that has no value is undefined, and a log loss may be infinite."""
+    return _sign(f"{value:.4f}") if math.isfinite(value) else number(value)
 
 
 def change(value: float) -> str:
     """A difference of metrics, with its sign; 0 is neither more nor less."""
-    if not math.isfinite(value):
+    if math.isnan(value):
         return "undefined"
     text = f"{value:+.4f}"
     return "0" if float(text) == 0 else _sign(text)

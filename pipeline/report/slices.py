@@ -22,7 +22,7 @@ _NEEDS_BOTH_CLASSES = {"auc"}
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A metric of a slice; no width: it is undefined."""
+    """A metric of a slice; no width: it is undefined or infinite."""
 
     text: str
     width: float | None
@@ -120,7 +120,7 @@ def _defined(value: float, name: str, classes: Classes | None) -> float:
 
 
 def _cell(value: float, longest: float) -> Cell:
-    return Cell(f"{value:.3f}", value / longest * 100) if math.isfinite(value) else Cell("undefined", None)
+    return Cell(f"{value:.3f}", value / longest * 100) if math.isfinite(value) else Cell(number(value), None)
 
 
 def _in_order(values: Sequence[str]) -> list[str]:

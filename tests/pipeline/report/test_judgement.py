@@ -57,6 +57,11 @@ def test_an_undefined_metric_is_never_met() -> None:
     assert (row.value, row.met, row.gauge) == ("undefined", False, None)
 
 
+def test_an_infinite_log_loss_is_said() -> None:
+    [row, *_] = judgements(METRICS | {"log_loss": math.inf}, METRICS, _with(log_loss={"may_worsen_by": 0.1}))
+    assert (row.value, row.change, row.met, row.gauge) == ("inf", "+inf", False, None)
+
+
 def _slices(values: dict[str, dict[str, float]]) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
     whole = {"example_count": 100.0, **METRICS}
     return {(): whole} | {(("company", value),): whole | changed for value, changed in values.items()}

@@ -59,8 +59,8 @@ def test_duration(seconds: float, expected: str) -> None:
 
 
 def test_change_says_nothing_of_what_rounds_away() -> None:
-    assert [numbers.change(value) for value in (-0.00001, 0.0123, -0.5, math.nan)] == [
-        "0", "+0.0123", "\u22120.5000", "undefined",
+    assert [numbers.change(value) for value in (-0.00001, 0.0123, -0.5, math.nan, math.inf)] == [
+        "0", "+0.0123", "\u22120.5000", "undefined", "+inf",
     ]  # fmt: skip
 
 
