@@ -1,8 +1,8 @@
 """History, then the stream from a little before its end: what one stream over all of it gives."""
 
 import datetime
-import random
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,7 +12,7 @@ from pipeline.jobs.stream import sources_of, stream
 from pipeline.live.place import Place
 from pipeline.live.watermark import HISTORY, source_watermark
 from tests.pipeline.live.conftest import declaration, here, wanted
-from tests.pipeline.live.lives import Life, living
+from tests.pipeline.live.lives import Life, given, living
 from tests.pipeline.live.rides import SECOND, Event, Rows, declare, payments, rides, write
 
 __all__ = ["declaration", "here", "wanted"]
@@ -48,15 +48,14 @@ def test_killed_and_started_again_it_is_as_one_stream(
         "bootstrap", f"--features={tmp_path}/features.yaml", f"--store={here.url}", f"--dead-letters={tmp_path}/dead",
         f"--until={_text(until)}", "--batch-events=50", *(f"--events={name}={url}" for name, url in whole.items()),
     ]  # fmt: skip
-    chance, log, kills = random.Random(1), tmp_path / "log", 0
+    chance, log, kills = Random(1), tmp_path / "log", 0
     rest = sources_of(declaration, written(tmp_path, events, until - 300 * SECOND))
-    while kills < 4 and Life(arguments, log).kill_after(chance.uniform(0.2, 1.0)):
-        kills += 1
-        with here.open() as store:
-            begun = bool(store.registers())
-        if begun:
-            with pytest.raises(InputError, match="is not merged yet"):
-                stream(declaration, rest, here, f"{tmp_path}/dead")
+    with here.open() as store:
+        for moment in (chance.uniform(kill, kill + 1) * 3_000 / 5 for kill in range(4)):
+            kills += Life(arguments, log).kill_once_given(moment, store, chance)
+            if given(store):
+                with pytest.raises(InputError, match="is not merged yet"):
+                    stream(declaration, rest, here, f"{tmp_path}/dead")
     assert kills > 1
     with living(arguments, log) as last:
         assert last.end() == 0, log.read_text()

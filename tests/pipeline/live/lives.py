@@ -13,6 +13,9 @@ import time
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from random import Random
+
+from pipeline.stores.store import OnlineStore
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["pipeline.cli.main", "pipeline.jobs.stream", "pipeline.jobs.bootstrap"])
@@ -38,6 +41,15 @@ class Life:
         self._process.join()
         return not over
 
+    def kill_once_given(self, events: float, store: OnlineStore, chance: Random) -> bool:
+        """Kills it with SIGKILL up to 20 ms after so many events are in the store, of all lives; False if it was over.
+
+        However fast the machine is, so many lives are killed in the middle.
+        """
+        while not self.over and given(store) < events:
+            time.sleep(0.002)
+        return self.kill_after(chance.uniform(0, 0.02))
+
     def terminate(self) -> None:
         """Sends it SIGTERM, once it listens for that: before, it has read nothing, and ends at once."""
         assert self._process.pid is not None
@@ -62,6 +74,11 @@ def _catches(process: int, number: signal.Signals) -> bool:
     status = Path(f"/proc/{process}/status").read_text()
     (caught,) = re.findall("^SigCgt:\t([0-9a-f]+)$", status, re.MULTILINE)
     return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def given(store: OnlineStore) -> int:
+    """How many events of all sources are in a store for good."""
+    return sum(register.position for register in store.registers())
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """SIGKILL at any moment: started again, the job ends as if nothing had happened."""
 
-import random
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -27,9 +27,10 @@ def test_killed_many_times_the_store_ends_the_same(
         f"--source=rides={write(tmp_path / 'rides.jsonl', [*events['rides'], *bad], [BROKEN])}{_DISORDER}",
         f"--source=payments={write(tmp_path / 'payments.jsonl', events['payments'])}{_DISORDER}",
     ]  # fmt: skip
-    chance, log, kills = random.Random(1), tmp_path / "log", 0
-    while kills < _KILLS and Life(arguments, log).kill_after(chance.uniform(0.1, 1.0)):
-        kills += 1
+    chance, log = Random(1), tmp_path / "log"
+    with place.open() as store:
+        moments = (chance.uniform(kill, kill + 1) * 4_000 / (_KILLS + 1) for kill in range(_KILLS))
+        kills = sum(Life(arguments, log).kill_once_given(moment, store, chance) for moment in moments)
     with living(arguments, log) as last:
         assert last.end() == 0, log.read_text()
     merged(declaration, events, wanted)
