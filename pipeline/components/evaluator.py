@@ -24,9 +24,9 @@ from tfx.types.system_executions import Evaluate
 from tfx.utils import path_utils
 
 from modules.spec import EVAL, ROW_ID, Declaration
-from pipeline.components.reach import at_hand, within_reach
+from pipeline.components.reach import within_reach
 from pipeline.ingest.examples import example_files, example_types, read_examples, values_of
-from pipeline.ingest.files import create_file
+from pipeline.ingest.files import at_hand, create_file
 from pipeline.serving.signature import ScoringModel, Signature
 
 SCORES_DIR = "scores"

@@ -1,16 +1,13 @@
 """Artifacts within reach of Beam's workers: those on other machines work on copies in a bucket."""
 
 import contextlib
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
 
-from pipeline.ingest.files import create_file, files_below, is_remote, open_file, remove_below
+from pipeline.ingest.files import copy_below, is_remote, remove_below
 
 _copies: dict[str, str] = {}
 """Where the artifacts of this machine are in a bucket, so that the next component need not copy them again."""
@@ -35,13 +32,13 @@ def within_reach(beam_args: Sequence[str], inputs: Sequence[str], outputs: Seque
     for here in inputs:
         if here not in _copies:
             there = _new(temporary)
-            _copy(here, there)
+            copy_below(here, there)
             _copies[here] = there
     made = {here: _new(temporary) for here in outputs}
     _copies.update(made)
     yield [_copies[here] for here in (*inputs, *outputs)]
     for here, there in made.items():
-        _copy(there, here)
+        copy_below(there, here)
 
 
 def remove_copies() -> None:
@@ -61,25 +58,5 @@ def scratch_in(place: str) -> Iterator[str]:
         remove_below(scratch)
 
 
-@contextlib.contextmanager
-def at_hand(place: str) -> Iterator[str]:
-    """A directory of this machine with what is at a place."""
-    if not is_remote(place):
-        yield place
-        return
-    with tempfile.TemporaryDirectory() as here:
-        _copy(place, here)
-        yield here
-
-
 def _new(temporary: str) -> str:
     return FileSystems.join(temporary, "artifacts", uuid.uuid4().hex)
-
-
-def _copy(source: str, target: str) -> None:
-    for path in files_below(source):
-        name = path.removeprefix(source).lstrip("/")
-        if any(part.startswith(".") for part in Path(name).parts):
-            continue
-        with open_file(path) as content, create_file(f"{target}/{name}") as copy:
-            shutil.copyfileobj(content, copy, 1 << 20)

@@ -26,8 +26,9 @@ from tfx_bsl.tfxio.tensor_adapter import TensorAdapterConfig
 
 from modules.made_with import fingerprints
 from modules.spec import ROW_ID, SPLITS, TRAIN, Declaration
-from pipeline.components.reach import at_hand, scratch_in, within_reach
+from pipeline.components.reach import scratch_in, within_reach
 from pipeline.ingest.examples import ExampleFile, ReadExamples, as_lists, example_files, read_examples
+from pipeline.ingest.files import at_hand
 from pipeline.ingest.fingerprint import stamped
 from pipeline.transform_graph import TransformGraph, form_of
 

@@ -1,5 +1,6 @@
 """Which files hold the rows: a file, a directory, a glob, or a pattern of spans and versions; here or in a bucket."""
 
+import contextlib
 import dataclasses
 import datetime
 import glob
@@ -7,6 +8,8 @@ import hashlib
 import importlib.util
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -62,6 +65,27 @@ def create_file(path: str) -> BinaryIO:
 def files_below(directory: str) -> list[str]:
     """The paths of all files below a directory, or of objects below a prefix, ascending; none if it is not there."""
     return sorted(_in_directory(directory) or [])
+
+
+def copy_below(source: str, target: str) -> None:
+    """Copies all files below a directory or a prefix to another; what is hidden stays."""
+    for path in files_below(source):
+        name = path.removeprefix(source).lstrip("/")
+        if any(part.startswith(".") for part in Path(name).parts):
+            continue
+        with open_file(path) as content, create_file(f"{target}/{name}") as copy:
+            shutil.copyfileobj(content, copy, 1 << 20)
+
+
+@contextlib.contextmanager
+def at_hand(place: str) -> Iterator[str]:
+    """A directory of this machine with what is at a place."""
+    if not is_remote(place):
+        yield place
+        return
+    with tempfile.TemporaryDirectory() as here:
+        copy_below(place, here)
+        yield here
 
 
 def remove_below(directory: str) -> None:

@@ -47,16 +47,17 @@ def seen(declaration: Declaration, kept: Kept, files: Sequence[tuple[str, InputF
     asked = [{name: kept.table.column(name).combine_chunks() for name in entity.key} for entity in kinds]
     parts: list[list[Events]] = [[] for _ in kinds]
     ignored: list[Problem] = []  # the backfill has told them
-    for source in named_sources(kinds).values():
-        types = event_columns(declaration, source, kinds)
+    sources = named_sources(kinds)
+    types = {name: event_columns(declaration, source, kinds) for name, source in sources.items()}
+    for source in sources.values():
         for file in (file for name, file in files if name == source.name and len(kept.times)):
-            for _, batch in read_batches(file, None, list(types), ignored):
-                events = parse(source, types, batch, None).events
+            for _, batch in read_batches(file, None, list(types[source.name]), ignored):
+                events = parse(source, types[source.name], batch, None).events
                 for number, entity in enumerate(kinds):
                     if entity.source.name == source.name:
                         parts[number].append(_near(entity, events, asked[number], kept.times))
     return tuple(
-        _of_entity(entity, event_columns(declaration, entity.source, kinds), keys, near)
+        _of_entity(entity, types[entity.source.name], keys, near)
         for entity, keys, near in zip(kinds, asked, parts, strict=True)
     )
 

@@ -1,39 +1,19 @@
 """The pushed model behind RunInference: batches of rows in, the same batches with their scores out."""
 
-import io
-import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.io.filesystems import FileSystems
 from apache_beam.ml.inference.base import ModelHandler
 
 from modules.spec import ROW_ID, Declaration
 from pipeline.ingest.examples import to_examples, values_of
-from pipeline.ingest.files import is_remote
+from pipeline.ingest.files import at_hand
 from pipeline.serving.signature import ScoringModel
 
 SCORE = "score"
-
-
-def put_model(model: Path, place: str) -> str:
-    """Copies a model to a bucket, as one archive, from where workers load it; its new place."""
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w") as archive:
-        archive.add(model, arcname=".")
-    with FileSystems.create(place) as file:
-        file.write(content.getvalue())
-    return place
-
-
-def _get_model(place: str, directory: Path) -> None:
-    with FileSystems.open(place) as file, tarfile.open(fileobj=io.BytesIO(file.read())) as archive:
-        archive.extractall(directory, filter="data")
 
 
 class SavedModelHandler(ModelHandler[pa.RecordBatch, pa.RecordBatch, ScoringModel]):
@@ -47,7 +27,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, pa.RecordBatch, ScoringMode
         """Loads nothing yet.
 
         Args:
-          directory: A SavedModel, or where `put_model` has put one.
+          directory: A SavedModel, here or in a bucket.
           declaration: The features that it was trained on.
           batch_rows: How many rows one call of the signature gets at most.
         """
@@ -57,10 +37,7 @@ class SavedModelHandler(ModelHandler[pa.RecordBatch, pa.RecordBatch, ScoringMode
         self._batch_rows = batch_rows
 
     def load_model(self) -> ScoringModel:
-        if not is_remote(self._directory):
-            return ScoringModel(self._directory)
-        with tempfile.TemporaryDirectory() as here:
-            _get_model(self._directory, Path(here))
+        with at_hand(self._directory) as here:
             return ScoringModel(here)
 
     def run_inference(

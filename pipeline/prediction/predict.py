@@ -10,7 +10,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import Declaration, DeclarationError, StoreUnavailable
 from pipeline.engines.engine import LOCAL, Engine
-from pipeline.ingest.files import InputFile, files_below, find_files, is_remote
+from pipeline.ingest.files import InputFile, copy_below, files_below, find_files, is_remote
 from pipeline.jobs.backfill import check, shards_for
 from pipeline.jobs.places import read_report, whole, workers_reach, write_text
 from pipeline.live.account import Account
@@ -18,7 +18,7 @@ from pipeline.live.answered import COMPLETE_SUFFIX, STATUS_SUFFIX
 from pipeline.live.backfill import Backfill
 from pipeline.live.history import event_files
 from pipeline.prediction.counts import Counts
-from pipeline.prediction.model import SCORE, put_model
+from pipeline.prediction.model import SCORE
 from pipeline.prediction.transform import ACCOUNT, COUNTS, KeepRequests, LookUp, Predict, ReadAnswered, ReadRequests
 from pipeline.serving.fingerprint import check_model
 
@@ -85,7 +85,9 @@ def predict(
     options = PipelineOptions(list(engine.beam_args))
     workers_reach(options, [*(file.path for file in files), *(file.path for _, file in history), str(output)])
     with whole(str(output), options, "prediction", "--to DIR") as (scratch, parts):
-        served = put_model(model, FileSystems.join(scratch, "model.tar")) if is_remote(scratch) else str(model)
+        served = str(model)
+        if is_remote(scratch):  # workers on other machines load it from there
+            copy_below(str(model), served := FileSystems.join(scratch, "model"))
         job = _Job(declaration, Predict(declaration, served, batch_rows, parts), scratch, list(engine.beam_args))
         account, counts = job.computed(files, history) if history else job.looked_up(files, store)
     told = tuple(map(str, account.rejections))

@@ -62,6 +62,6 @@ def test_the_job_that_dataflow_is_asked_for(
     steps = {step.unique_name for step in here.pipeline(job).components.transforms.values()}
     assert any(step.startswith("LookUp") for step in steps)
     assert any("RunInference" in step or "Score" in step for step in steps)
-    models = [blob.name for blob in here.storage.list_blobs("tb-temp") if blob.name.endswith("/model.tar")]
+    models = [blob.name for blob in here.storage.list_blobs("tb-temp") if blob.name.endswith("/saved_model.pb")]
     assert len(models) == 1
     assert here.buckets() == BUCKETS

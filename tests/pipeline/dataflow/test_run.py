@@ -13,9 +13,9 @@ from tfx.types import Artifact, standard_artifacts
 
 from modules.spec import EVAL, Declaration, load_declaration
 from pipeline.components import evaluator, example_gen, statistics_gen
-from pipeline.components.reach import at_hand, remove_copies, scratch_in, within_reach
+from pipeline.components.reach import remove_copies, scratch_in, within_reach
 from pipeline.ingest.examples import example_files
-from pipeline.ingest.files import content_of, create_file, files_below, find_files, remove_below
+from pipeline.ingest.files import at_hand, content_of, create_file, files_below, find_files, remove_below
 from pipeline.orchestration.pipeline import DIRECT_RUNNER
 from tests.pipeline.cli.conftest import Trained, trained
 from tests.pipeline.cli.in_process import call
