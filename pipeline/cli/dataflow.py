@@ -36,8 +36,8 @@ def drain_command(
     """Ends the streaming job once what it has read is merged."""
     with ending(Failures(debug)):
         declaration = load(features, overrides)
-        from pipeline.dataflow.service import drain, running_job
-        from pipeline.dataflow.settings import load_settings
+        from pipeline.engines.dataflow import load_settings
+        from pipeline.engines.dataflow_jobs import drain, running_job
         from pipeline.jobs.stream_on_dataflow import freeze
         from pipeline.live.place import Place
 
@@ -59,6 +59,6 @@ def template_command(
     """Prints the spec of the streaming job's Flex Template, to be put into a bucket."""
     with ending(Failures(debug)):
         from pipeline.cli.stream_template import spec
-        from pipeline.dataflow.settings import load_settings
+        from pipeline.engines.dataflow import load_settings
 
         typer.echo(spec(load_settings(dataflow, dataflow_set)), nl=False)

@@ -155,8 +155,8 @@ def _submit(
     batch_events: int,
     update: bool,
 ) -> dict[str, str | None]:
-    from pipeline.dataflow.service import running_job
-    from pipeline.dataflow.settings import load_settings
+    from pipeline.engines.dataflow import load_settings
+    from pipeline.engines.dataflow_jobs import running_job
     from pipeline.jobs.stream import sources_of
     from pipeline.jobs.stream_on_dataflow import submit
     from pipeline.live.place import Place

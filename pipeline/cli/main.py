@@ -50,7 +50,7 @@ from pipeline.cli.replay import replay_command
 from pipeline.cli.serve import serve_command
 from pipeline.cli.summary import print_differences, print_summary
 from pipeline.cli.up import up_command
-from pipeline.dataflow.settings import load_settings
+from pipeline.engines.dataflow import load_settings
 from pipeline.local_run import RunSettings, accept_schema, run
 from pipeline.serving import versions
 from pipeline.workspace import Workspace

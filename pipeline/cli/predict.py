@@ -31,7 +31,7 @@ from pipeline.cli.options import (
     load,
 )
 from pipeline.cli.quiet import noise_to
-from pipeline.dataflow.settings import load_settings
+from pipeline.engines.dataflow import load_settings
 from pipeline.engines.engine import LOCAL, Engine
 from pipeline.serving import versions
 from pipeline.whole_directory import clear

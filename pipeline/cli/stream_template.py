@@ -16,7 +16,7 @@ from typing import Any
 
 from pipeline.cli import live
 from pipeline.cli.options import load
-from pipeline.dataflow.settings import SETUP_FILE, DataflowSettings
+from pipeline.engines.dataflow import SETUP_FILE, DataflowSettings
 
 METADATA_FILE = Path(__file__).parents[2] / "deploy" / "dataflow" / "metadata.json"
 _OPTIONS = ("features", "overrides", "sources", "store", "dead_letters", "batch_events", "shards")

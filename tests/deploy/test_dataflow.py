@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from pipeline.cli.main import app
-from pipeline.dataflow.settings import DataflowSettings, load_settings
+from pipeline.engines.dataflow import DataflowSettings, load_settings
 from tests.conftest import ROOT
 from tests.deploy.deployed import DEPLOY, shell_words
 

@@ -6,7 +6,7 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from modules.spec import DeclarationError
-from pipeline.dataflow.settings import SETUP_FILE, load_settings
+from pipeline.engines.dataflow import SETUP_FILE, load_settings
 
 GOOD = {
     "project": "my-project",

@@ -6,7 +6,7 @@ from pathlib import Path
 from google.cloud.dataflow import AutoscalingAlgorithm, ContainerSpec, StreamingMode, TemplateMetadata
 
 from pipeline.cli import stream_template
-from pipeline.dataflow.settings import load_settings
+from pipeline.engines.dataflow import load_settings
 from pipeline.live.place import Place
 from pipeline.live.shards import may_advance
 from tests.conftest import ROOT

@@ -7,7 +7,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import dataflow
 
 from modules.spec import InputError, SourceUnavailable
-from pipeline.dataflow.settings import DataflowSettings
+from pipeline.engines.dataflow import DataflowSettings
 
 _LIVE = (
     dataflow.JobState.JOB_STATE_RUNNING,
