@@ -30,6 +30,8 @@ from pipeline.live.reader import FeatureReader, LiveValue, Status
 from pipeline.sources.recorded import Recorded, RecordedOptions
 from pipeline.stores.urls import drop_namespace
 
+PATIENCE_S = 60.0
+"""For how long the store may be away: a stream waits for it as long as it takes, a comparison has an end."""
 _FIRST = 10
 """How many differences are kept."""
 _INSPECTED = 3
@@ -128,6 +130,7 @@ def replay(
 
     Raises:
       DeclarationError, InputError: What backfill or stream refuse, or a disorder that is not accepted.
+      StoreUnavailable: The store was away for a minute.
       KeyboardInterrupt: SIGINT or SIGTERM came; the namespace is removed.
     """
     parts = recorded(declaration, event_files(declaration, events), disorder)
@@ -162,6 +165,9 @@ def compare(
       scratch: A directory for the dead letters; likewise.
       disorder: What is done to the events on their way.
       batch_events: How many events are merged at once at most.
+
+    Raises:
+      StoreUnavailable: The store was away for a minute.
     """
     comparison = _Comparison(declaration, expected)
     parts = recorded(declaration, files, disorder)
@@ -251,7 +257,9 @@ class _Comparison:
             )
             pace(name, pacer)
             try:
-                stream(self._declaration, sources, place, dead_letters, batch_events, drain_on_signals, engine)
+                stream(
+                    self._declaration, sources, place, dead_letters, batch_events, drain_on_signals, engine, PATIENCE_S
+                )
             finally:
                 pace(name, None)
         if pacer.pause is not None:

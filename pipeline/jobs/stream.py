@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import gc
+import math
 import signal
 import threading
 import time
@@ -102,6 +103,7 @@ def stream(
     batch_events: int = 20_000,
     drain_on_signals: bool = False,
     engine: Engine = LOCAL,
+    patience_s: float = math.inf,
 ) -> Counts:
     """Runs the streaming job until its sources end, or until it is drained.
 
@@ -113,14 +115,17 @@ def stream(
       batch_events: How many events are merged at once at most.
       drain_on_signals: Whether SIGTERM and SIGINT end the job once what was polled is merged and acknowledged.
       engine: Where it runs.
+      patience_s: For how long store or source may be away before the job gives up, where it runs in this process.
 
     Raises:
       InputError: What the sources hold cannot be read, or a bootstrap of the rows was begun and is not done.
-      StoreUnavailable, SourceUnavailable: They were away when the job was drained; what is not merged is not
-        acknowledged.
+      StoreUnavailable, SourceUnavailable: They were away for so long, or when the job was drained; what is not merged
+        is not acknowledged.
     """
     check = functools.partial(no_bootstrap_underway, place=place)
-    return run_stream(declaration, sources, place, dead_letters, check, batch_events, drain_on_signals, engine)
+    return run_stream(
+        declaration, sources, place, dead_letters, check, batch_events, drain_on_signals, engine, patience_s
+    )
 
 
 def no_bootstrap_underway(store: OnlineStore, place: Place) -> None:
@@ -145,15 +150,16 @@ def run_stream(
     batch_events: int,
     drain_on_signals: bool = False,
     engine: Engine = LOCAL,
+    patience_s: float = math.inf,
 ) -> Counts:
     """Runs the job as `stream` does, after a check of what the store holds."""
     job = uuid.uuid4().hex
-    told = register(job)
+    told = register(job, patience_s)
     open_dead_letters(dead_letters).close()
     try:
         with _drained_by_signals(told, drain_on_signals):
             with place.open() as opened:
-                patiently(lambda: check(opened), told.draining)
+                patiently(lambda: check(opened), told)
             while not told.draining.is_set():
                 _run(Stream(job, declaration, list(sources), place, dead_letters, batch_events, engine), told)
                 if len(told.finished) == engine.parallelism or not engine.renewed:

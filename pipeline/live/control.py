@@ -6,6 +6,7 @@ tells and nobody listens: the runner itself drains the job.
 
 import contextlib
 import dataclasses
+import math
 import threading
 from collections.abc import Iterator
 
@@ -40,6 +41,8 @@ class Control:
     """The workers that poll no more, since their partitions have ended or the job is drained; all is acknowledged."""
     merged: set[str] = dataclasses.field(default_factory=set)
     """The sources of which something is merged."""
+    patience_s: float = math.inf
+    """For how long store or source may be away before the job gives up."""
     error: TwinbeamError | None = None
     """Why the job failed; a runner turns exceptions into errors of its own."""
 
@@ -65,9 +68,9 @@ class Control:
 _CONTROLS: dict[str, Control] = {}
 
 
-def register(job: str) -> Control:
+def register(job: str, patience_s: float) -> Control:
     """A new control for a job of this process."""
-    _CONTROLS[job] = Control()
+    _CONTROLS[job] = Control(patience_s=patience_s)
     return _CONTROLS[job]
 
 

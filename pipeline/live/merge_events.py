@@ -67,7 +67,7 @@ class MergeEvents(beam.DoFn):
             mine = [entity for entity in self._entities if entity.source.name == batch.source]
             chosen = mine if only is None else [mine[only]]
             open_writer = functools.partial(OnlineWriter, self._sources[batch.source], chosen, self._store)
-            writer = self._writers[batch.source, only] = patiently(open_writer, told.draining)
+            writer = self._writers[batch.source, only] = patiently(open_writer, told)
         letters = [
             DeadLetter(batch.source, "unparsable", broken.reason, broken.payload, None, broken.ingest)
             for broken in batch.broken
@@ -77,16 +77,16 @@ class MergeEvents(beam.DoFn):
         metrics.EVENTS.labels(batch.source).inc(read)
         if len(batch.rows):
             parsed = parse(self._sources[batch.source], self._types[batch.source], batch.rows, batch.ingest)
-            result = patiently(lambda: writer.merge(parsed.events), told.draining)
+            result = patiently(lambda: writer.merge(parsed.events), told)
             lost = _closed(batch, parsed, result, writer.bootstrapped)
             letters += self._rejected(batch, parsed) + self._noticed(batch, parsed, result, lost)
             _count(batch, len(parsed.events) - len(lost), result, told)
         if letters:
-            patiently(lambda: self._dead_letters.write(letters), told.draining)
+            patiently(lambda: self._dead_letters.write(letters), told)
             for letter in letters:
                 metrics.DEAD_LETTERS.labels(batch.source, letter.reason).inc()
             told.count(Counts(dead_letters=Counter(letter.reason for letter in letters)))
-        patiently(lambda: writer.advance(batch.partition, batch.watermark, batch.position), told.draining)
+        patiently(lambda: writer.advance(batch.partition, batch.watermark, batch.position), told)
         metrics.watermark(batch.source, writer.watermark)
         told.merged.add(batch.source)
         metrics.READY.set(told.merged == self._sources.keys())

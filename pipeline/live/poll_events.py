@@ -123,7 +123,7 @@ class PollEvents(beam.DoFn):
 
     def _poll(self, worker: int, told: Control, finalizer: Any, tracker: Any) -> Iterator[EventBatch]:
         if worker not in self._open:
-            self._open[worker] = patiently(lambda: self._open_all(worker), told.draining)
+            self._open[worker] = patiently(lambda: self._open_all(worker), told)
         mine, bundle = self._open[worker], _Bundle()
         finalizer.register(lambda: _acknowledge(bundle, worker, told))
         self._bundles += 1
@@ -134,7 +134,7 @@ class PollEvents(beam.DoFn):
                 tracker.try_claim(False)
                 return
             for partition in list(mine):
-                batch = patiently(functools.partial(partition.poll, self._batch_events), told.draining)
+                batch = patiently(functools.partial(partition.poll, self._batch_events), told)
                 if batch is None:
                     mine.remove(partition)
                     bundle.over.append(partition)
@@ -163,7 +163,7 @@ def _acknowledge(bundle: _Bundle, worker: int, told: Control) -> None:
     with told.hearing():
         for partition in {id(partition): partition for partition, _ in bundle.given}.values():
             batches = [batch for whose, batch in bundle.given if whose is partition]
-            patiently(functools.partial(partition.acknowledge, batches), told.draining)
+            patiently(functools.partial(partition.acknowledge, batches), told)
     for partition in bundle.over:  # not before: closing gives back what is not acknowledged
         partition.close()
     if bundle.last:

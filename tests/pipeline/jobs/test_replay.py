@@ -6,6 +6,7 @@ import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from pipeline.stores.urls import list_namespaces
 from tests.conftest import Run
 from tests.pipeline.cli.in_process import call
 from tests.pipeline.jobs.adversary import declare, write
+from tests.pipeline.stores.servers import redis_server
 
 _NONE = Disorder()
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -50,6 +52,21 @@ def test_the_command_on_events_in_several_files(tmp_path: Path) -> None:
     assert " answers compared, 0 different; besides " in lines[3]
     assert len(lines) == 4
     assert list_namespaces(store) == []
+
+
+def test_it_gives_up_on_a_store_that_stays_away(run: Callable[..., Replayed], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay_job, "PATIENCE_S", 0.5)
+    read = FeatureReader.read
+    with redis_server() as server:
+
+        def read_and_kill(reader: FeatureReader, *request: Any) -> Any:
+            answers = read(reader, *request)
+            server.kill()
+            return answers
+
+        monkeypatch.setattr(FeatureReader, "read", read_and_kill)
+        with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{server.port}"):
+            run(store=f"redis://127.0.0.1:{server.port}/0")
 
 
 FOUND = Replayed(

@@ -14,7 +14,7 @@ import redis as redis_client
 
 from modules.spec import Declaration, StoreUnavailable
 from pipeline.jobs.stream import sources_of, stream
-from pipeline.live.control import Counts
+from pipeline.live.control import Control, Counts
 from pipeline.live.metrics import RETRIES
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
@@ -133,7 +133,7 @@ def test_waits_grow_and_end_when_the_job_is_drained() -> None:
         raise StoreUnavailable("it is down")
 
     with pytest.raises(StoreUnavailable, match="it is down"):
-        patiently(attempt, draining)
+        patiently(attempt, Control(draining=draining))
     assert attempts[0] == 4  # one last attempt
 
 
