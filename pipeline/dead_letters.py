@@ -20,7 +20,7 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 
 from modules.spec import InputError, OutputError, Typed
-from pipeline.sources.messages import read_messages
+from pipeline.ingest.messages import read_messages
 from pipeline.sources.source import EARLIEST, Broken, EventBatch, Partition
 from pipeline.sources.topic import Message, Topic
 from pipeline.sources.urls import open_topic

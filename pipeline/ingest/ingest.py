@@ -100,8 +100,9 @@ class _CountTimes(beam.DoFn):
         name = self._declaration.time
         ignored: list[Problem] = []
         with contextlib.suppress(InputError):  # what cannot be read is reported where the rows are written
-            for _, batch in read_batches(element[1], list(self._declaration.columns), [name], ignored):
-                micros, _ = conform(batch.column(0), self._declaration.columns[name], name)
+            columns = self._declaration.columns
+            for _, batch in read_batches(element[1], columns, {name: columns[name]}, ignored):
+                micros, _ = conform(batch.column(0), columns[name], name)
                 yield np.unique(pc.drop_null(micros).to_numpy(), return_counts=True)
 
 
@@ -154,7 +155,7 @@ class _WriteExamples(beam.DoFn):
         summary: Summary,
         live: LiveColumns | None,
     ) -> None:
-        declared = list(self._declaration.columns)
+        declared = self._declaration.columns
         for rows, batch in read_batches(file, declared, declared, summary.problems):
             columns = self._conform(batch, file.path, rows, summary)
             splits = self._add_row_columns(columns, cuts)

@@ -1,21 +1,24 @@
 """One reader a format: a file becomes batches of columns as they were written, none converted yet."""
 
+import codecs
 import csv
 import io
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 
-from modules.spec import InputError
+from modules.spec import InputError, Typed
 from pipeline.ingest.files import InputFile, open_file, readable
+from pipeline.ingest.messages import keys_in, read_messages
 from pipeline.ingest.problems import Problem
 
 _BLOCK_BYTES = 8 << 20
 _BATCH_ROWS = 1 << 16
+_ONE_OBJECT = "one JSON object a line, with each declared key once and one value in it"
 
 Batch = tuple[np.ndarray, pa.RecordBatch]
 """Row numbers, int64, shape (rows,), counted in the file from 1; and the rows."""
@@ -23,8 +26,8 @@ Batch = tuple[np.ndarray, pa.RecordBatch]
 
 def read_batches(
     file: InputFile,
-    declared: list[str] | None,
-    wanted: list[str],
+    declared: Collection[str] | None,
+    wanted: Mapping[str, Typed],
     problems: list[Problem],
     unsplit: list[tuple[int, str]] | None = None,
 ) -> Iterator[Batch]:
@@ -33,7 +36,7 @@ def read_batches(
     Args:
       file: The file.
       declared: All columns that the file must have, and no other; None: it must have the wanted ones, whatever else.
-      wanted: The columns to read.
+      wanted: The columns to read. Only JSON lines are read by their types, so that no row depends on its neighbours.
       problems: Rows that cannot be split into columns are added here, and left out.
       unsplit: Their row numbers and text are added here.
 
@@ -70,7 +73,7 @@ def _row_numbers(read: int, rows: int, skipped: list[int]) -> np.ndarray:
     return nth + np.searchsorted(good_before, nth, side="left")
 
 
-def _check_columns(path: str, found: list[str], declared: list[str] | None, wanted: list[str]) -> None:
+def _check_columns(path: str, found: list[str], declared: Collection[str] | None, wanted: Collection[str]) -> None:
     if declared is None:
         found, declared = [name for name in found if name in wanted] or found, wanted
     twice = sorted({name for name in found if found.count(name) > 1})
@@ -99,8 +102,8 @@ def _check_columns(path: str, found: list[str], declared: list[str] | None, want
 
 def _csv(
     path: str,
-    declared: list[str] | None,
-    wanted: list[str],
+    declared: Collection[str] | None,
+    wanted: Mapping[str, Typed],
     problems: list[Problem],
     skipped: list[int],
     unsplit: list[tuple[int, str]] | None,
@@ -127,7 +130,7 @@ def _csv(
         parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=invalid),
         convert_options=pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(wanted, pa.string()),
-            include_columns=wanted,
+            include_columns=list(wanted),
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
@@ -136,32 +139,50 @@ def _csv(
     yield from batches
 
 
-def _parquet(path: str, declared: list[str] | None, wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
+def _parquet(
+    path: str, declared: Collection[str] | None, wanted: Mapping[str, Typed], *_: object
+) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(readable(path)) as file:
         _check_columns(path, file.schema_arrow.names, declared, wanted)
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=wanted, use_threads=False):
-            yield batch.select(wanted)
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(wanted), use_threads=False):
+            yield batch.select(list(wanted))
 
 
-def _json_lines(path: str, declared: list[str] | None, wanted: list[str], *_: object) -> Iterator[pa.RecordBatch]:
-    """A key that a row leaves out is null; a column that no row of the file has is missing."""
+def _json_lines(
+    path: str,
+    declared: Collection[str] | None,
+    wanted: Mapping[str, Typed],
+    problems: list[Problem],
+    skipped: list[int],
+    unsplit: list[tuple[int, str]] | None,
+) -> Iterator[pa.RecordBatch]:
+    """A key that a row leaves out is null; a column that no row of the file has is missing, if there is a row."""
     seen: dict[str, None] = {}
+    others: set[str] | None = None if declared is None else set()
+    read = 0
     with open_file(path) as file:
-        while lines := file.readlines(_BLOCK_BYTES):
-            table = _json_table(b"".join(lines))
-            seen |= dict.fromkeys(table.column_names)
-            for name in wanted:
-                if name not in table.column_names:
-                    table = table.append_column(name, pa.nulls(len(table)))
-            yield from table.select(wanted).combine_chunks().to_batches(max_chunksize=_BATCH_ROWS)
-    _check_columns(path, list(seen), declared, wanted)
+        while block := file.readlines(_BLOCK_BYTES):
+            if not seen:
+                block[0] = block[0].removeprefix(codecs.BOM_UTF8)
+                seen = dict.fromkeys(_keys(block[0]))
+            lines = [line.rstrip(b"\r\n") for line in block if line.strip()]
+            rows, _, broken = read_messages(lines, wanted, others)
+            for index, reason in broken:
+                skipped.append(number := read + index + 1)
+                problems.append(Problem("(the whole row)", _ONE_OBJECT, 1, (f"{path}, row {number}: {reason}",)))
+                if unsplit is not None:
+                    unsplit.append((number, lines[index].decode(errors="replace")))
+            seen |= dict.fromkeys(keys_in(lines, rows))
+            yield from (rows.slice(at, _BATCH_ROWS) for at in range(0, len(rows), _BATCH_ROWS))
+            read += len(lines)
+    if len(skipped) < read or not read:
+        _check_columns(path, [*seen, *sorted((others or set()) - seen.keys())], declared, wanted)
 
 
-def _json_table(lines: bytes) -> pa.Table:
-    """The lines as one block, text as text: Arrow takes a column of dates for timestamps, and forgets their offsets."""
-    options = pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1)
-    table = pyarrow.json.read_json(io.BytesIO(lines), options)
-    if dates := [field.name for field in table.schema if pa.types.is_timestamp(field.type)]:
-        text = pyarrow.json.ParseOptions(pa.schema([(name, pa.string()) for name in dates]))
-        table = pyarrow.json.read_json(io.BytesIO(lines), options, text)
-    return table
+def _keys(line: bytes) -> list[str]:
+    """Those of a JSON object; none if it is none."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return []
+    return list(found) if isinstance(found, dict) else []

@@ -242,7 +242,7 @@ class _Found:
         """Adds the events of a file."""
         unsplit: list[Problem] = []
         try:
-            for numbers, batch in read_batches(file, None, list(self._types), unsplit):
+            for numbers, batch in read_batches(file, None, self._types, unsplit):
                 self.all += len(batch)
                 at = np.flatnonzero(self._has_key(batch))
                 if len(at):

@@ -123,8 +123,7 @@ def _read_file(
     tally: _Tally,
 ) -> Iterator[pa.RecordBatch]:
     assert declaration.time is not None
-    declared = list(declaration.columns)
-    for numbers, batch in read_batches(file, declared, declared, problems):
+    for numbers, batch in read_batches(file, declaration.columns, declaration.columns, problems):
         columns = conform_requests(declaration, kinds, file.path, numbers, batch, problems)
         if not problems:
             answers = reader.read(columns, columns[declaration.time].to_numpy())

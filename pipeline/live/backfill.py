@@ -142,7 +142,7 @@ class _ReadEvents(beam.DoFn):
         source = mine[0][1].source
         types = event_columns(shape.declaration, source, shape.entities)
         unsplit: list[Problem] = []
-        for numbers, batch in read_batches(file, None, list(types), unsplit):
+        for numbers, batch in read_batches(file, None, types, unsplit):
             parsed = parse(source, types, batch, None)
             account.events[name] += len(batch)
             for rejected in parsed.rejected:
@@ -189,8 +189,7 @@ class _ReadRequests(beam.DoFn):
     def _write(self, number: int, file: InputFile, shards: PieceWriter, blocks: PieceWriter, account: Account) -> None:
         spec = self._shape.declaration
         assert spec.time is not None
-        declared = list(spec.columns)
-        for numbers, batch in read_batches(file, declared, declared, account.problems):
+        for numbers, batch in read_batches(file, spec.columns, spec.columns, account.problems):
             columns = conform_requests(spec, self._shape.entities, file.path, numbers, batch, account.problems)
             rows = np.arange(account.requests, account.requests + len(batch))
             account.requests += len(batch)

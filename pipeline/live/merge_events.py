@@ -13,6 +13,7 @@ from modules.live import entities
 from modules.spec import Declaration
 from pipeline.dead_letters import DeadLetter, Reason, open_dead_letters
 from pipeline.ingest.conform import conform
+from pipeline.ingest.messages import write_messages
 from pipeline.live import metrics
 from pipeline.live.columns import event_columns
 from pipeline.live.control import Control, Counts, control
@@ -20,7 +21,6 @@ from pipeline.live.merge import MergeResult, OnlineWriter
 from pipeline.live.parse import Parsed, parse
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
-from pipeline.sources.messages import write_messages
 from pipeline.sources.source import EventBatch
 
 

@@ -28,6 +28,8 @@ class PieceWriter:
           seconds: The second half, below 2^15; int64, shape (rows,).
           rows: The rows.
         """
+        if not len(seconds):
+            return
         short = seconds.astype(np.int16)  # sorted by counting
         order = np.argsort(short, kind="stable")
         bounds = np.flatnonzero(np.diff(short[order], prepend=-1))

@@ -24,11 +24,11 @@ from modules.kernel.hashing import hash_columns
 from modules.live import entities
 from modules.spec import Declaration, Typed
 from pipeline.ingest.conform import conform
+from pipeline.ingest.messages import read_messages
 from pipeline.live.control import Control
 from pipeline.live.merge_events import MergeEvents
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
-from pipeline.sources.messages import read_messages
 from pipeline.sources.pubsub import PubSub, published
 from pipeline.sources.source import EARLIEST, Broken, EventBatch
 from pipeline.stores.store import Register

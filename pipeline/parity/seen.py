@@ -51,7 +51,7 @@ def seen(declaration: Declaration, kept: Kept, files: Sequence[tuple[str, InputF
     types = {name: event_columns(declaration, source, kinds) for name, source in sources.items()}
     for source in sources.values():
         for file in (file for name, file in files if name == source.name and len(kept.times)):
-            for _, batch in read_batches(file, None, list(types[source.name]), ignored):
+            for _, batch in read_batches(file, None, types[source.name], ignored):
                 events = parse(source, types[source.name], batch, None).events
                 for number, entity in enumerate(kinds):
                     if entity.source.name == source.name:

@@ -2,17 +2,17 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.json
 import pyarrow.parquet as pq
 
 from modules.live import entities
-from modules.spec import Declaration
+from modules.spec import Column, Declaration, Typed
 from pipeline.ingest.conform import conform
 from pipeline.ingest.files import InputFile, open_file, readable
+from pipeline.ingest.messages import keys_in, read_messages
 from pipeline.ingest.problems import Problem, problem
 from pipeline.ingest.readers import read_batches
 from pipeline.live.requests import as_written, conform_requests
@@ -56,17 +56,17 @@ def read_requests(declaration: Declaration, file: InputFile, problems: list[Prob
             yield as_written(columns, declaration)
 
 
-def _columns(declaration: Declaration, file: InputFile) -> list[str]:
+def _columns(declaration: Declaration, file: InputFile) -> dict[str, Column]:
     """The declared columns that the file is to have: all, but for those of the others that it has not."""
     others = {name for name, column in declaration.columns.items() if column.role in ("label", "ignored")}
     try:
-        absent = others - _found(file, others)
+        absent = others - _found(file, {name: declaration.columns[name] for name in others})
     except (pa.ArrowInvalid, OSError, csv.Error):  # who reads the rows says why
         absent = set()
-    return [name for name in declaration.columns if name not in absent]
+    return {name: column for name, column in declaration.columns.items() if name not in absent}
 
 
-def _found(file: InputFile, wanted: set[str]) -> set[str]:
+def _found(file: InputFile, wanted: Mapping[str, Typed]) -> set[str]:
     """The columns of a file; of JSON lines no more than it takes to find the wanted ones."""
     if file.format == "parquet":
         return set(pq.read_schema(readable(file.path)).names)
@@ -75,8 +75,6 @@ def _found(file: InputFile, wanted: set[str]) -> set[str]:
             return set(next(filter(None, csv.reader(text)), []))
     found: set[str] = set()
     with open_file(file.path) as rows:
-        while not wanted <= found and (lines := rows.readlines(_BLOCK_BYTES)):
-            block = b"".join(lines)
-            options = pyarrow.json.ReadOptions(use_threads=False, block_size=len(block) + 1)
-            found |= set(pyarrow.json.read_json(io.BytesIO(block), options).column_names)
+        while not wanted.keys() <= found and (lines := rows.readlines(_BLOCK_BYTES)):
+            found.update(keys_in(lines, read_messages(lines, wanted)[0]))
     return found

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from modules.spec import InputError, Typed
 from pipeline.ingest.conform import conform
 from pipeline.ingest.files import InputFile
+from pipeline.ingest.messages import as_text, read_messages
 from pipeline.ingest.readers import read_batches
-from pipeline.sources.messages import as_text, read_messages
 from pipeline.sources.source import EARLIEST
 
 _BLOCK_BYTES = 8 << 20
@@ -123,7 +123,7 @@ def _times(
 def _split(file: InputFile, columns: dict[str, Typed]) -> Iterator[_Part]:
     """A CSV or Parquet file."""
     unsplit: list[tuple[int, str]] = []
-    batches = read_batches(file, None, list(columns), [], unsplit)
+    batches = read_batches(file, None, columns, [], unsplit)
     accepted = "a row of another number of fields than the header; fields with commas need quotes"
 
     def broken(until: int, read: int) -> list[tuple[int, bytes, str]]:

@@ -21,7 +21,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, Kafka
 from pydantic import Field
 
 from modules.spec import InputError, SourceUnavailable, Typed
-from pipeline.sources.messages import read_messages
+from pipeline.ingest.messages import read_messages
 from pipeline.sources.options import Options
 from pipeline.sources.source import EARLIEST, Broken, EventBatch, Partition
 from pipeline.sources.topic import Message

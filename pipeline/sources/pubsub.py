@@ -22,7 +22,7 @@ from pydantic import AfterValidator
 
 from modules.spec import InputError, SourceUnavailable, Typed
 from modules.spec.duration import Duration, micros
-from pipeline.sources.messages import read_messages
+from pipeline.ingest.messages import read_messages
 from pipeline.sources.options import Options
 from pipeline.sources.source import EARLIEST, Broken, EventBatch, Partition
 from pipeline.sources.topic import Message

@@ -87,7 +87,7 @@ def _rows(declaration: Declaration, names: list[str], since: int) -> Iterator[di
     time, columns = declaration.time, declaration.columns
     assert time is not None
     for file in find_files(declaration.data, declaration.spans):
-        for _, batch in read_batches(file, list(columns), [time, *names], []):
+        for _, batch in read_batches(file, columns, {name: columns[name] for name in (time, *names)}, []):
             times, _ = conform(batch.column(time), columns[time], time)
             after = np.flatnonzero(times.fill_null(since - 1).to_numpy() >= since)
             values = {name: conform(batch.column(name), columns[name], name)[0] for name in names}

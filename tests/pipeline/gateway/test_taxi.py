@@ -26,8 +26,7 @@ def eval_rows(taxi_run: Path, declaration: Declaration) -> tuple[list[dict[str, 
     """The trips that the Evaluator judged as rows of requests, and their examples with the live features of history."""
     examples = eval_columns(taxi_run, [ROW_ID, *declaration.features])
     [file] = find_files(declaration.data)
-    names = list(declaration.columns)
-    [(_, batch)] = read_batches(file, names, names, [])
+    [(_, batch)] = read_batches(file, declaration.columns, declaration.columns, [])
     columns = {n: conform(batch.column(n), column, n)[0] for n, column in declaration.columns.items()}
     places = {identity: at for at, identity in enumerate(row_ids(columns).to_pylist())}
     at = pa.array([places[identity.decode()] for identity in examples[ROW_ID].to_pylist()])

@@ -8,8 +8,8 @@ import numpy as np
 
 from modules.live import entities
 from modules.spec import Declaration
+from pipeline.ingest.messages import read_messages
 from pipeline.live.columns import event_columns
-from pipeline.sources.messages import read_messages
 from pipeline.sources.source import EventBatch, Partition
 from tests.pipeline.live.rides import Event
 

@@ -15,11 +15,11 @@ from modules.kernel.plan import Entity, Source
 from modules.kernel.take import Events
 from modules.live import entities
 from modules.spec import Declaration, load_declaration
+from pipeline.ingest.messages import read_messages
 from pipeline.live.columns import event_columns
 from pipeline.live.merge import OnlineWriter
 from pipeline.live.parse import parse
 from pipeline.live.place import Place
-from pipeline.sources.messages import read_messages
 from pipeline.stores.store import OnlineStore, RowKey
 
 Event = dict[str, Any]

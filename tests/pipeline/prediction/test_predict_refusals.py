@@ -98,7 +98,7 @@ def test_requests_that_do_not_fit(place: Place, change: dict[str, Any], said: st
     [
         ("asked.csv", "at,cab,zone,fare,note,tip,big\n", "there are no requests. Name their files with --requests"),
         ("asked.csv", "", "asked.csv: the file is empty"),
-        ("asked.jsonl", "{", "asked.jsonl: cannot be read as jsonl"),
+        ("asked.jsonl", "{", "asked.jsonl, row 1: not JSON: Expecting property name"),
         ("asked.parquet", "at,cab", "asked.parquet: cannot be read as parquet"),
         ("asked.txt", "at,cab", "asked.txt: the name does not say the format; accepted: .csv"),
         ("asked.csv", "at,cab,zone,fare,note,tip,big\n1,2,3\n", "asked.csv, row 1: read 3 fields in '1,2,3'"),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from modules.spec import InputError, Typed
 from pipeline.ingest.conform import conform
-from pipeline.sources.messages import read_messages, write_messages
+from pipeline.ingest.messages import read_messages, write_messages
 
 COLUMNS = {
     "i": Typed(type="int"),
@@ -255,5 +255,5 @@ def test_messages_as_written() -> None:
     )
     assert [payload.decode() for payload in write_messages(rows)] == [
         '{"i": 1, "s": "a\\"é", "f": 0.5, "t": "2020-01-01 00:00:00.000000Z"}',
-        '{"f": "nan"}',
+        "{}",  # NaN is null
     ]

@@ -7,7 +7,7 @@ what casting the value would have given. So no number loses a digit in either ca
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,22 @@ _BLANKS = b" \t\r\n"
 
 
 def read_messages(
-    payloads: Sequence[bytes], columns: dict[str, Typed]
+    payloads: Sequence[bytes], columns: Mapping[str, Typed], others: set[str] | None = None
 ) -> tuple[pa.RecordBatch, np.ndarray, list[tuple[int, str]]]:
     """Splits messages, each one JSON object in UTF-8, into the declared columns.
 
     A key that is not declared is ignored, with all that it holds. A declared column that a message leaves out is null.
 
+    Args:
+      payloads: The messages.
+      columns: The declared columns.
+      others: Keys that are not declared are added here.
+
     Returns:
       The columns as written, a row a good message; the indexes of the good messages, int64, ascending; and the index of
       each other message, ascending, with what is wrong with it.
     """
-    rows = _read_typed(payloads, columns)
+    rows = _read_typed(payloads, columns, others)
     if rows is not None:
         return rows, np.arange(len(payloads)), []
     values: dict[str, list[str | None]] = {name: [] for name in columns}
@@ -39,7 +44,7 @@ def read_messages(
     broken: list[tuple[int, str]] = []
     for index, payload in enumerate(payloads):
         try:
-            row = _read_one(payload, columns)
+            row = _read_one(payload, columns, others)
         except ValueError as error:
             broken.append((index, str(error)))
             continue
@@ -50,7 +55,19 @@ def read_messages(
     return pa.RecordBatch.from_arrays(arrays, names=list(values)), np.array(good, np.int64), broken
 
 
-def _read_typed(payloads: Sequence[bytes], columns: dict[str, Typed]) -> pa.RecordBatch | None:
+def keys_in(payloads: Sequence[bytes], rows: pa.RecordBatch) -> list[str]:
+    """The columns, read from messages, that some of these have; one of nulls is looked for by its name in quotes."""
+    text = b"".join(payloads)
+    return [
+        name
+        for name, values in zip(rows.schema.names, rows.columns, strict=True)
+        if values.null_count < len(values) or json.dumps(name, ensure_ascii=False).encode() in text
+    ]
+
+
+def _read_typed(
+    payloads: Sequence[bytes], columns: Mapping[str, Typed], others: set[str] | None
+) -> pa.RecordBatch | None:
     """All messages at once; None unless each has the declared JSON types, or if it takes a closer look to say so."""
     trimmed = [payload.strip(_BLANKS) for payload in payloads]
     # An object that is not closed could swallow the next message; after `}` and a line break no `{` may stand in one.
@@ -65,12 +82,15 @@ def _read_typed(payloads: Sequence[bytes], columns: dict[str, Typed]) -> pa.Reco
         table = pyarrow.json.read_json(
             io.BytesIO(lines),
             pyarrow.json.ReadOptions(use_threads=False, block_size=len(lines) + 1),
-            pyarrow.json.ParseOptions(schema, unexpected_field_behavior="ignore"),
+            pyarrow.json.ParseOptions(schema, unexpected_field_behavior="ignore" if others is None else "infer"),
         )
     except (UnicodeDecodeError, pa.ArrowInvalid):
         return None
     if len(table) != len(trimmed):
         return None
+    if others is not None:
+        others |= set(table.column_names) - columns.keys()
+        table = table.select(list(columns))
     for column in table.columns:
         if pa.types.is_floating(column.type) and pc.any(pc.invert(pc.is_finite(column))).as_py():
             return None  # NaN is not JSON, but Arrow reads it
@@ -84,7 +104,7 @@ def _json_type(typed: Typed) -> pa.DataType:
     return {"int": pa.int64(), "float": pa.float64(), "string": pa.string(), "bool": pa.bool_()}[typed.type]
 
 
-def _read_one(payload: bytes, columns: dict[str, Typed]) -> dict[str, str | None]:
+def _read_one(payload: bytes, columns: Mapping[str, Typed], others: set[str] | None) -> dict[str, str | None]:
     """The declared columns of one message as text. Raises ValueError saying what is wrong with it."""
     try:
         text = payload.decode()
@@ -104,6 +124,8 @@ def _read_one(payload: bytes, columns: dict[str, Typed]) -> dict[str, str | None
     row: dict[str, str | None] = {}
     for name, value in pairs.pairs:
         if name not in columns:
+            if others is not None:
+                others.add(name)
             continue
         if name in row:
             raise ValueError(f"the key {name} is there twice")
@@ -162,13 +184,14 @@ def _json_values(column: pa.Array) -> list[str | None]:
     ]
 
 
-_NO_JSON = {"nan", "inf", "-inf"}
+_NO_JSON = {"inf", "-inf"}
 
 
 def as_text(column: pa.Array) -> pa.Array:
-    """A column as text that means the same, whatever the declared type."""
-    if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
+    """A column as text that means the same, whatever the declared type; NaN is null, as `conform` has it."""
+    if pa.types.is_floating(column.type):
         column = column.cast(pa.float64())
+        column = pc.if_else(pc.is_nan(column), None, column)
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         below = pc.fill_null(column.cast(pa.int64()), 0).to_numpy() // 1000  # a cast would round towards 1970
         column = pc.if_else(column.is_valid(), pa.array(below), None).cast(pa.timestamp("us", column.type.tz))
