@@ -24,7 +24,7 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from modules.model import build_model
 from modules.raw_features import live_default, parse_spec, raw_dtype, to_sparse
-from modules.spec import FINGERPRINT_SIGNATURE, PRESENT_SUFFIX, Declaration
+from modules.spec import DEFAULTS_FINGERPRINT, FINGERPRINT_SIGNATURE, PRESENT_SUFFIX, Declaration
 from modules.spec.training import Training
 
 Raw = dict[str, tf.Tensor | tf.SparseTensor]
@@ -81,7 +81,11 @@ def save(model: ServingModel, declaration: Declaration, directory: str, made_wit
 
     @tf.function(input_signature=[], autograph=False)
     def features_fingerprint() -> dict[str, tf.Tensor]:
-        given = {FINGERPRINT_SIGNATURE: declaration.features_fingerprint, **made_with}
+        own = {
+            FINGERPRINT_SIGNATURE: declaration.features_fingerprint,
+            DEFAULTS_FINGERPRINT: declaration.defaults_fingerprint,
+        }
+        given = {**own, **made_with}
         return {name: tf.constant(fingerprint) for name, fingerprint in given.items()}
 
     signatures = {

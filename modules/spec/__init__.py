@@ -2,7 +2,7 @@
 
 from modules.spec.columns import Column
 from modules.spec.condition import Condition
-from modules.spec.declaration import FINGERPRINT_SIGNATURE, PRESENT_SUFFIX, ROW_ID, Declaration
+from modules.spec.declaration import DEFAULTS_FINGERPRINT, FINGERPRINT_SIGNATURE, PRESENT_SUFFIX, ROW_ID, Declaration
 from modules.spec.duration import micros, written
 from modules.spec.errors import (
     AnomalyError,
@@ -28,6 +28,7 @@ from modules.spec.typed import Typed
 from modules.spec.yaml_file import load_declaration
 
 __all__ = [
+    "DEFAULTS_FINGERPRINT",
     "EVAL",
     "FINGERPRINT_SIGNATURE",
     "PRESENT_SUFFIX",

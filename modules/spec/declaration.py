@@ -2,6 +2,8 @@
 
 import datetime
 import hashlib
+import json
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -27,6 +29,8 @@ PRESENT_SUFFIX = "_present"
 
 FINGERPRINT_SIGNATURE = "features_fingerprint"
 """The signature of an exported model that gives `Declaration.features_fingerprint`; also the name of its output."""
+DEFAULTS_FINGERPRINT = "defaults_fingerprint"
+"""Its output that gives `Declaration.defaults_fingerprint`."""
 
 
 class Declaration(Frozen):
@@ -155,6 +159,30 @@ class Declaration(Frozen):
     def features_fingerprint(self) -> str:
         """The fingerprint of the live features (`Live.fingerprint`); empty without any."""
         return self.live.fingerprint(self.dataset, self.columns) if self.live else ""
+
+    @cached_property
+    def defaults_fingerprint(self) -> str:
+        """sha256 of what the live features are for an unknown key, 64 hexadecimal digits; empty without any.
+
+        Rows do not depend on them, so they are no part of `features_fingerprint`; what a model was trained on does.
+        """
+        defaults = {name: feature.value_when_empty for name, feature in self.live_features.items()}
+        return hashlib.sha256(json.dumps(defaults, sort_keys=True).encode()).hexdigest() if defaults else ""
+
+    def trained_otherwise(self, said: Mapping[str, str]) -> str:
+        """How a model's live features differ from those declared, in words; empty if they do not.
+
+        Args:
+          said: The model's fingerprints, by the name of the output that gives them.
+        """
+        for name, own, what in (
+            (FINGERPRINT_SIGNATURE, self.features_fingerprint, "live features"),
+            (DEFAULTS_FINGERPRINT, self.defaults_fingerprint, "defaults of live features"),
+        ):
+            if (found := said.get(name, "")) != own:
+                found, own = found[:12] or "(none)", own[:12] or "(none)"
+                return f"was trained on {what} of the fingerprint {found}, and those declared have {own}"
+        return ""
 
     @cached_property
     def keys(self) -> tuple[str, ...]:

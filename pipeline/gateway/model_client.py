@@ -119,22 +119,17 @@ class ModelClient:
                 self._check_inputs(where, {name: info.dtype for name, info in found[NAMED_SIGNATURE].inputs.items()})
             if missing := [name for name in (NAMED_SIGNATURE, SIGNATURE) if name not in found]:
                 raise away(f"{where} has no signature {missing[0]}. Serve a model that Twinbeam has pushed.")
-            if FINGERPRINT_SIGNATURE in found:
-                response = self._call(self._stub.Predict, self._request(FINGERPRINT_SIGNATURE, version))
-                fingerprint = _text(response.outputs[FINGERPRINT_SIGNATURE])
-            else:
-                fingerprint = ""
+            said = self._fingerprints(version) if FINGERPRINT_SIGNATURE in found else {}
         except _Gone:
             return False
-        declared = self._declaration.features_fingerprint
-        if fingerprint != declared:
-            raise away(
-                f"{where} was trained on live features with the fingerprint {fingerprint[:12] or '(none)'}, and those "
-                f"declared have {declared[:12] or '(none)'}. Serve a model of this declaration, or give --features the "
-                "model's."
-            )
+        if different := self._declaration.trained_otherwise(said):
+            raise away(f"{where} {different}. Serve a model of this declaration, or give --features the model's.")
         self._checked.add(version)
         return True
+
+    def _fingerprints(self, version: int) -> dict[str, str]:
+        response = self._call(self._stub.Predict, self._request(FINGERPRINT_SIGNATURE, version))
+        return {name: _text(proto) for name, proto in response.outputs.items()}
 
     def _check_inputs(self, where: str, found: dict[str, int]) -> None:
         wrong = [name for name in self._dtypes.keys() | found.keys() if self._dtypes.get(name) != found.get(name)]

@@ -21,12 +21,12 @@ def check_model(directory: Path, declaration: Declaration) -> None:
     Raises:
       NotFoundError: There is no SavedModel, or no part of one that can be read.
       DeclarationError: The model takes other features, of other dtypes or optional where they are not, or was trained
-        on live features of another fingerprint.
+        on live features of another fingerprint, or with other defaults.
     """
     mend = "Run `twinbeam run` with this declaration, or name the model's own with --features FILE."
     try:
         signature = Signature(str(directory))
-        trained_on = fingerprints(directory)[FINGERPRINT_SIGNATURE]
+        trained_on = fingerprints(directory)
     except (OSError, DecodeError, IndexError) as error:
         why = f"saved_model.pb cannot be read: {error}".rstrip(".")
         raise NotFoundError(f"{directory}: this is no model: {why}. Push one with `twinbeam run`.") from None
@@ -42,11 +42,8 @@ def check_model(directory: Path, declaration: Declaration) -> None:
                 f"{directory}: for {name} the model takes {_words(taken.get(name))}, and the declaration has "
                 f"{_words(declared.get(name))}. {mend}"
             )
-    if trained_on != declaration.features_fingerprint:
-        raise DeclarationError(
-            f"{directory}: the model was trained on live features of the fingerprint {trained_on[:12] or '(none)'}, "
-            f"and those declared have {declaration.features_fingerprint[:12] or '(none)'}. {mend}"
-        )
+    if different := declaration.trained_otherwise(trained_on):
+        raise DeclarationError(f"{directory}: the model {different}. {mend}")
 
 
 def fingerprints(directory: Path) -> dict[str, str]:

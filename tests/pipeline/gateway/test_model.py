@@ -95,7 +95,7 @@ def test_a_version_with_other_live_features_gives_no_score(
                 status, reply = client.predict()
                 assert status == 503
                 assert reply["error"]["message"].startswith(
-                    f"127.0.0.1:{port}: version 1 of shop was trained on live features with the fingerprint "
+                    f"127.0.0.1:{port}: version 1 of shop was trained on live features of the fingerprint "
                     f"{other.features_fingerprint[:12]}, and those declared have "
                     f"{declaration.features_fingerprint[:12]}."
                 )
@@ -155,7 +155,7 @@ def test_a_model_without_a_fingerprint(declaration: Declaration, store: str, exp
     with served(tmp_path / "models") as server, gateway(declaration, store, server.flags.port) as client:
         status, reply = client.predict()
         assert status == 503
-        assert "was trained on live features with the fingerprint (none), and those" in reply["error"]["message"]
+        assert "was trained on live features of the fingerprint (none), and those" in reply["error"]["message"]
 
 
 def test_a_model_server_that_is_away_or_has_no_such_model(

@@ -52,7 +52,7 @@ def test_the_gateway_refuses_what_is_served(server: Server) -> None:
     contract.gateway(server.target)
     check = contract.check()
     assert (check.passed, check.differing) == (False, 1)
-    assert "was trained on live features with the fingerprint" in check.sentence
+    assert "was trained on live features of the fingerprint" in check.sentence
 
 
 def test_the_stream_fills_the_rows_of_another_declaration(scene: Scene, tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def test_what_is_no_model(place: Place, tmp_path: Path) -> None:
     ("overrides", "said"),
     [
         (("live.features.rides_1h.window=2h",), "the model was trained on live features of the fingerprint"),
+        (("live.features.fare_6h.default=7",), "the model was trained on defaults of live features of the fingerprint"),
         (("columns.fare.missing=required",), "for fare the model takes float32 that may be missing, and the declaration"
                                             " has float32."),
         (("columns.note={type: string, role: feature, transform: {name: hash, buckets: 9}}",),
