@@ -11,6 +11,8 @@ from modules.spec.typed import Typed, type_of
 
 _PYTHON = {"int": int, "string": str, "bool": bool}
 _INT64 = range(-(2**63), 2**63)
+_EXACT = 2.0**53
+"""Below it no two whole numbers are the same float, so that comparing floats compares them."""
 
 
 class Condition(Frozen):
@@ -56,6 +58,10 @@ class Condition(Frozen):
                 raise FieldError(f"one_of and no bounds, because {self.column} is of type {kind}")
         elif kind == "float":
             raise FieldError(f"bounds instead, because {self.column} is of type float", "one_of")
+        for name in ("at_least", "above", "at_most", "below"):
+            bound = getattr(self, name)
+            if kind == "int" and bound is not None and abs(bound) >= _EXACT:
+                raise FieldError(f"a number between -2^53 and 2^53, because {self.column} is of type int", name)
         for index, value in enumerate(self.one_of or ()):
             if type(value) is not _PYTHON[kind] or (isinstance(value, int) and value not in _INT64):
                 raise FieldError(f"a value of the type of {self.column}, {kind}", "one_of", index)

@@ -96,6 +96,11 @@ from tests.modules.spec.shop import LIVE, load, refusal
             '--set: live.features.visits_1d.filter.0.above: read ".inf"; accepted: a valid number.',
         ),
         (
+            "live.features.visits_1d.filter=[{column: clicks, above: 9007199254740993}]",  # no float is this number
+            "--set: live.features.visits_1d.filter.0.above: read 9007199254740993; accepted: a number between -2^53 "
+            "and 2^53, because clicks is of type int.",
+        ),
+        (
             "live.features.visits_1d.filter=[{column: clicks, at_least: 2, above: 1}]",
             "--set: live.features.visits_1d.filter.0.at_least: read 2; accepted: nothing beside above.",
         ),
