@@ -222,6 +222,10 @@ class ReplayedLetters:
     columns: dict[str, Typed]
     """The events' columns, as they are declared now."""
 
+    @property
+    def log(self) -> str:
+        return self.directory
+
     def partitions(self) -> list[str]:
         return ["letters"]
 

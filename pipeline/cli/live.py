@@ -191,7 +191,7 @@ def bootstrap_command(
         from pipeline.jobs.bootstrap import bootstrap
         from pipeline.live.place import Place
 
-        paths = one_each(declaration, events, "--events")
+        paths = by_source(declaration, events, "--events")
         place = Place(store, declaration.features_fingerprint)
         with interrupt_ends(_interrupted):
             counts = bootstrap(declaration, paths, _micros(until) if until else None, place, dead_letters, batch_events)
@@ -253,7 +253,7 @@ def store_drop(
         from pipeline.stores.urls import drop_namespace, list_namespaces
 
         there = list_namespaces(store)
-        found = [each for each in there if each.startswith(namespace)]
+        found = [each for each in there if namespace and each.startswith(namespace)]
         if len(found) != 1:
             raise InputError(f"{namespace}: {len(found)} namespaces start so; there are: {', '.join(there) or 'none'}.")
         drop_namespace(store, found[0])

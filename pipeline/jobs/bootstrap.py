@@ -1,23 +1,27 @@
 """Fills a store with history up to an ingest time T; the stream goes on from there, or a little before."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from modules.kernel.plan import named_sources
+from modules.live import entities
 from modules.spec import Declaration, InputError
-from pipeline.jobs.stream import run_stream, sources_of
+from pipeline.jobs.stream import run_stream
 from pipeline.live.bootstrap import History, note_done
+from pipeline.live.columns import event_columns
 from pipeline.live.control import Counts
+from pipeline.live.history import event_files
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
 from pipeline.live.watermark import HISTORY
-from pipeline.sources.recorded import Recorded
+from pipeline.sources.recorded import Recorded, RecordedOptions
 from pipeline.sources.source import EventSource
 from pipeline.stores.store import OnlineStore
 
 
 def bootstrap(
     declaration: Declaration,
-    events: Mapping[str, str],
+    events: Mapping[str, Sequence[str]],
     until: int | None,
     place: Place,
     dead_letters: str,
@@ -30,25 +34,24 @@ def bootstrap(
 
     Args:
       declaration: The live features.
-      events: The URL or path of each source's history; without one, what the declaration says.
+      events: Where each source's history is, as for `backfill`.
       until: Ingest time in microseconds; None: one microsecond past the last event.
       place: Where the rows are.
       dead_letters: Where the dead letters go.
       batch_events: How many events are merged at once at most.
 
     Raises:
-      InputError: The history is not in files, or a stream has written to the rows already.
+      DeclarationError: There are no live features.
+      InputError: There is no history, its files cannot be read, another was begun, or a stream has written to the rows.
     """
-    urls = {
-        name: f"file://{path}" if "://" not in path else path
-        for name, source in (declaration.live.sources if declaration.live else {}).items()
-        if (path := events.get(name) or source.batch or declaration.data)
-    }
+    kinds, files = entities(declaration), event_files(declaration, events)
     histories: list[EventSource] = []
-    for source in sources_of(declaration, urls):
-        if not isinstance(source, Recorded):
-            raise InputError(f"{source.name}: history is read from files; name them with --events {source.name}=PATH.")
-        histories.append(History(source, until))
+    for source in named_sources(kinds).values():
+        mine = tuple(file for name, file in files if name == source.name)
+        columns = event_columns(declaration, source, kinds)
+        where = ", ".join(events.get(source.name, ())) or mine[0].path
+        recorded = Recorded(source.name, where, columns, source.time, source.ingest_time, RecordedOptions(), files=mine)
+        histories.append(History(recorded, until))
     counts = run_stream(declaration, histories, place, dead_letters, _check, batch_events)
     with place.open() as opened:
         patiently(lambda: _finish(opened, until))

@@ -16,7 +16,7 @@ from modules.kernel.explain import Counted
 from modules.kernel.plan import Entity, named_sources
 from modules.live import entities
 from modules.spec import Declaration, InputError
-from modules.spec.duration import written
+from modules.spec.duration import micros, written
 from pipeline.engines.engine import LOCAL, Engine
 from pipeline.ingest.files import InputFile
 from pipeline.jobs.backfill import backfill
@@ -27,7 +27,7 @@ from pipeline.live.history import event_files
 from pipeline.live.pacing import Paced, Pacer, pace
 from pipeline.live.place import Place
 from pipeline.live.reader import FeatureReader, LiveValue, Status
-from pipeline.sources.recorded import Recorded, RecordedOptions
+from pipeline.sources.recorded import LONGEST, Recorded, RecordedOptions
 from pipeline.stores.urls import drop_namespace
 
 PATIENCE_S = 60.0
@@ -199,7 +199,7 @@ def recorded(
             options = RecordedOptions(
                 shuffle=disorder.shuffle,
                 duplicates=disorder.duplicates,
-                delay=declaration.live.sources[source.name].lateness if disorder.late and not own_times else "0s",
+                delay=_delay(declaration, source.name) if disorder.late and not own_times else "0s",
                 seed=disorder.seed,
             )
         except ValidationError as error:
@@ -213,6 +213,13 @@ def recorded(
             if name == source.name
         )
     return found
+
+
+def _delay(declaration: Declaration, source: str) -> str:
+    """How late events of a source are taken in at most."""
+    assert declaration.live is not None
+    lateness = declaration.live.sources[source].lateness
+    return lateness if micros(lateness) <= micros(LONGEST) else LONGEST
 
 
 class _Comparison:

@@ -12,6 +12,7 @@ from google.api_core.exceptions import GoogleAPICallError
 
 from modules.spec import Declaration, InputError
 from pipeline.jobs.stream import no_bootstrap_underway
+from pipeline.live.logs import keep_to_log
 from pipeline.live.place import Place
 from pipeline.live.shards import ADVANCE_EVERY_S, MergeMessages, may_advance
 from pipeline.sources.pubsub import PubSub, PubSubOptions
@@ -100,6 +101,8 @@ def submit(
     mark = may_advance(cloud.job_name)
     with place.open() as store:
         no_bootstrap_underway(store, place)
+        for source in subscriptions:
+            keep_to_log(store, source.name, source.log)
         before = store.marks().get(mark, "")
         job = before if before and cloud.update else uuid.uuid4().hex
         transform = StreamOnDataflow(

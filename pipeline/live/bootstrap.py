@@ -36,6 +36,11 @@ class History:
         """The source's name in the declaration."""
         return self.recorded.name
 
+    @property
+    def log(self) -> str:
+        """Its files."""
+        return self.recorded.log
+
     def partitions(self) -> list[str]:
         """The one partition."""
         return [HISTORY]

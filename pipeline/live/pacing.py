@@ -67,6 +67,11 @@ class Paced:
     pacer: str
     """The pacer's name, for a source is pickled."""
 
+    @property
+    def log(self) -> str:
+        """Its files."""
+        return ", ".join(recorded.log for recorded in self.recorded)
+
     def partitions(self) -> list[str]:
         """Numbers from 0."""
         return [str(number) for number in range(len(self.recorded))]

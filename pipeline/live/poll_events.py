@@ -12,7 +12,9 @@ from apache_beam.transforms.core import RestrictionProvider
 
 from modules.kernel.window import NEVER
 from pipeline.dead_letters import ReplayedLetters
+from pipeline.live.bootstrap import History
 from pipeline.live.control import Control, control
+from pipeline.live.logs import keep_to_log
 from pipeline.live.place import Place
 from pipeline.live.retry import patiently
 from pipeline.sources.source import EventBatch, EventSource, Partition
@@ -146,14 +148,13 @@ class PollEvents(beam.DoFn):
                 return
 
     def _open_all(self, worker: int) -> list[Partition]:
-        found = [(source, partition) for source in self._sources for partition in source.partitions()]
-        entered = [
-            Register(source.name, partition, NEVER, 0)
-            for source, partition in found
-            if not isinstance(source, ReplayedLetters)  # which says nothing of how far its source is merged
-        ]
+        told = [source for source in self._sources if not isinstance(source, ReplayedLetters)]  # they tell no progress
         with self._place.open() as store:
-            store.advance(entered)  # before the first batch is merged: the watermark waits for all of them
+            for source in told:
+                keep_to_log(store, source.name, source.log, history=isinstance(source, History))
+            found = [(source, partition) for source in self._sources for partition in source.partitions()]
+            # Before the first batch is merged: the watermark waits for all of them.
+            store.advance([Register(source.name, each, NEVER, 0) for source in told for each in source.partitions()])
             positions = {(r.source, r.partition): r.position for r in store.registers()}
         mine = found[worker :: self._workers]
         return [source.open(partition, positions.get((source.name, partition), 0)) for source, partition in mine]

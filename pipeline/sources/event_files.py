@@ -1,8 +1,8 @@
 """Files of recorded events, read to memory: all that they hold, and when the log took in each."""
 
+import codecs
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from modules.spec import InputError, Typed
 from pipeline.ingest.conform import conform
-from pipeline.ingest.files import InputFile
+from pipeline.ingest.files import InputFile, open_file
 from pipeline.ingest.messages import as_text, read_messages
 from pipeline.ingest.readers import read_batches
 from pipeline.sources.source import EARLIEST
@@ -148,10 +148,11 @@ def _none(columns: dict[str, Typed]) -> pa.RecordBatch:
 def _json_lines(path: str, columns: dict[str, Typed], unseen: set[str]) -> Iterator[_Part]:
     """A file of JSON lines; names that occur in it are taken from `unseen`."""
     try:
-        with Path(path).open("rb") as file:
-            if file.read(3) != b"\xef\xbb\xbf":
-                file.seek(0)
+        with open_file(path) as file:
+            first = True
             while block := file.readlines(_BLOCK_BYTES):
+                if first:
+                    block[0], first = block[0].removeprefix(codecs.BOM_UTF8), False
                 unseen -= {name for name in unseen if any(f'"{name}"'.encode() in line for line in block)}
                 lines = [line.rstrip(b"\r\n") for line in block if line.strip()]
                 rows, _, broken = read_messages(lines, columns)

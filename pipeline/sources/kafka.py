@@ -100,6 +100,10 @@ class Kafka:
     """The events' columns."""
     options: KafkaOptions
 
+    @property
+    def log(self) -> str:
+        return f"the topic {self.topic} of Kafka"
+
     def partitions(self) -> list[str]:
         """The numbers of the topic's partitions. Raises SourceUnavailable or InputError as `Partition.poll` does."""
         consumer = self.consumer()

@@ -7,6 +7,7 @@ ordered in itself, and the end never comes.
 
 import dataclasses
 import datetime
+import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,9 +30,13 @@ _NAP_S = 0.02
 _NEVER = np.iinfo(np.int64).max
 
 
+LONGEST = "10000d"
+"""Which shuffle and delay are at most."""
+
+
 def _within_reach(duration: str) -> str:
-    if micros(duration) > micros("10000d"):
-        raise ValueError("at most 10000d")
+    if micros(duration) > micros(LONGEST):
+        raise ValueError(f"at most {LONGEST}")
     return duration
 
 
@@ -83,6 +88,21 @@ class Recorded:
     ingest_time: str | None
     """The column with the time at which the log took the event in."""
     options: RecordedOptions
+    files: tuple[InputFile, ...] = ()
+    """The files at the path, where they are known."""
+
+    @property
+    def log(self) -> str:
+        order = self.options.model_dump(exclude={"speed", "follow"}, exclude_defaults=True)
+        return self._place + "".join(f", {name}={value}" for name, value in order.items())
+
+    @property
+    def _place(self) -> str:
+        if not self.files:
+            return f"file://{Path(self.path).absolute()}"
+        paths = [file.path for file in self.files]
+        digest = hashlib.sha256("\n".join(paths).encode()).hexdigest()
+        return f"{paths[0]} and {len(paths) - 1} more files, {digest[:12]}" if len(paths) > 1 else paths[0]
 
     def partitions(self) -> list[str]:
         return ["files"]
@@ -224,7 +244,7 @@ class RecordedPartition(Partition):
 def _find(source: Recorded, read: set[str]) -> list[InputFile]:
     """The files to read next: all at once, or the next one of a growing directory."""
     if not source.options.follow:
-        return [] if read else find_files(source.path)
+        return [] if read else list(source.files) or find_files(source.path)
     directory = Path(source.path)
     if not directory.is_dir():
         raise InputError(f"{source.path}: with follow=true a directory is read; there is none. Make it, or correct it.")

@@ -90,6 +90,11 @@ class EventSource(Protocol):
         """The source's name in the declaration."""
         ...
 
+    @property
+    def log(self) -> str:
+        """Which log it reads, in words: positions in its partitions mean nothing in another."""
+        ...
+
     def partitions(self) -> list[str]:
         """The names of its partitions."""
         ...

@@ -213,7 +213,8 @@ def test_namespaces_are_listed_and_dropped(tmp_path: Path, files: list[str]) -> 
     name = listed[0].split()[0]
     assert call("store", "drop", name[:8], store).out == f"dropped {name}\n"
     assert call("store", "list", store).out.splitlines() == listed[1:]
-    assert "0 namespaces start so" in call("store", "drop", "nothing", store).err
+    for nothing in ("nothing", ""):  # the second of a variable that is not set
+        assert "0 namespaces start so" in call("store", "drop", nothing, store).err
 
 
 def test_dead_letters_are_listed_and_replayed(tmp_path: Path, files: list[str]) -> None:
@@ -230,7 +231,7 @@ def test_dead_letters_are_listed_and_replayed(tmp_path: Path, files: list[str]) 
 
 
 def test_a_bootstrap_wants_a_time_with_an_offset(tmp_path: Path, files: list[str]) -> None:
-    history = [option.replace("--source", "--events") for option in files]
+    history = [option.replace("--source", "--events").replace("file://", "") for option in files]
     run = call("bootstrap", *history, "--until=2014-05-13")
     assert run.exit_code == 4
     assert "--until 2014-05-13: accepted: a date and time with an offset" in run.err

@@ -215,3 +215,15 @@ class _Watched(beam.CoGroupByKey):
 
 def _note(element: Any) -> None:
     grouped.append(element)
+
+
+def test_a_file_of_which_nothing_counts(tmp_path: Path) -> None:
+    """No event with a key in one file, none with a time in another."""
+    declaration, made = declare(tmp_path), make(1, rides=20)
+    rides = write(tmp_path / "rides.jsonl", made.rides)
+    write(tmp_path / "payments-1.csv", [{**payment, "cab": None} for payment in made.payments])
+    write(tmp_path / "payments-2.csv", [{**payment, "paid": "never"} for payment in made.payments])
+    events = {"rides": [str(rides)], "payments": [f"{tmp_path}/payments-?.csv"]}
+    account = backfill(declaration, events, None, tmp_path / "out")
+    assert account.requests == 20
+    assert {row["paid_last"] for row in read(tmp_path / "out")} == {-2.0}

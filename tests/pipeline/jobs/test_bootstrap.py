@@ -31,6 +31,11 @@ def written(directory: Path, events: dict[str, list[Event]], since: int = 0) -> 
     }
 
 
+def history(directory: Path, events: dict[str, list[Event]]) -> dict[str, list[str]]:
+    """The path of each source's events, as a bootstrap takes it."""
+    return {name: [url.removeprefix("file://")] for name, url in written(directory, events).items()}
+
+
 def watermarks(place: Place) -> dict[str, int]:
     with place.open() as store:
         registers = store.registers()
@@ -46,7 +51,8 @@ def test_killed_and_started_again_it_is_as_one_stream(
     stream(declaration, sources_of(declaration, whole), wanted, f"{tmp_path}/dead-wanted")
     arguments = [
         "bootstrap", f"--features={tmp_path}/features.yaml", f"--store={here.url}", f"--dead-letters={tmp_path}/dead",
-        f"--until={_text(until)}", "--batch-events=50", *(f"--events={name}={url}" for name, url in whole.items()),
+        f"--until={_text(until)}", "--batch-events=50",
+        *(f"--events={name}={path}" for name, (path,) in history(tmp_path, events).items()),
     ]  # fmt: skip
     chance, log, kills = Random(1), tmp_path / "log", 0
     rest = sources_of(declaration, written(tmp_path, events, until - 300 * SECOND))
@@ -74,9 +80,10 @@ def test_between_history_and_stream_the_watermark_holds(
     tmp_path: Path, declaration: Declaration, here: Place, events: dict[str, list[Event]]
 ) -> None:
     until = events["rides"][1_500]["taken_in"]
-    bootstrap(declaration, written(tmp_path, events), until, here, f"{tmp_path}/dead")
+    bootstrap(declaration, history(tmp_path, events), until, here, f"{tmp_path}/dead")
     with here.open() as store:
-        assert store.marks() == {f"bootstrapped/{name}": str(until) for name in events}
+        marks = {name: mark for name, mark in store.marks().items() if name.startswith("bootstrapped/")}
+    assert marks == {f"bootstrapped/{name}": str(until) for name in events}
     older = {
         name: [event for event in some if event["taken_in"] < until - 60 * SECOND] for name, some in events.items()
     }
@@ -87,19 +94,19 @@ def test_between_history_and_stream_the_watermark_holds(
 def test_history_reaches_its_end_without_a_time_and_is_merged_once(
     tmp_path: Path, declaration: Declaration, here: Place, events: dict[str, list[Event]]
 ) -> None:
-    first = bootstrap(declaration, written(tmp_path, events), None, here, f"{tmp_path}/dead")
+    first = bootstrap(declaration, history(tmp_path, events), None, here, f"{tmp_path}/dead")
     assert first.merged == 6_000
     assert watermarks(here) == {name: max(event["taken_in"] for event in some) + 1 for name, some in events.items()}
-    assert bootstrap(declaration, written(tmp_path, events), None, here, f"{tmp_path}/dead").events == 0
+    assert bootstrap(declaration, history(tmp_path, events), None, here, f"{tmp_path}/dead").events == 0
 
 
 def test_it_refuses_what_cannot_be_history(tmp_path: Path, declaration: Declaration, here: Place) -> None:
     some = {"rides": rides(10), "payments": payments(rides(10))}
-    with pytest.raises(InputError, match="--events rides=PATH"):
-        bootstrap(declaration, {"rides": "kafka://localhost:9092/rides"}, None, here, f"{tmp_path}/dead")
+    with pytest.raises(InputError, match="kafka://localhost:9092/rides: cannot be listed"):
+        bootstrap(declaration, {"rides": ["kafka://localhost:9092/rides"]}, None, here, f"{tmp_path}/dead")
     stream(declaration, sources_of(declaration, written(tmp_path, some)), here, f"{tmp_path}/dead")
     with pytest.raises(InputError, match="history must come first"):
-        bootstrap(declaration, written(tmp_path, some), None, here, f"{tmp_path}/dead")
+        bootstrap(declaration, history(tmp_path, some), None, here, f"{tmp_path}/dead")
 
 
 def test_another_declaration_is_bootstrapped_beside_a_stream(
@@ -111,8 +118,26 @@ def test_another_declaration_is_bootstrapped_beside_a_stream(
     before = Rows.of(declaration, here, events)
     more = declare(tmp_path, "live.features.rides_5m.window=7m")
     beside = Place(here.url, more.features_fingerprint)
-    bootstrap(more, urls, None, beside, f"{tmp_path}/dead")
+    bootstrap(more, history(tmp_path, events), None, beside, f"{tmp_path}/dead")
     stream(more, sources_of(more, urls), beside, f"{tmp_path}/dead")
     assert Rows.of(declaration, here, events) == before
     assert {register.partition for register in beside.open().registers()} == {HISTORY, "files"}
     assert not Path(f"{tmp_path}/dead").exists()
+
+
+def test_history_is_what_the_batch_job_reads(tmp_path: Path) -> None:
+    """Of the declared spans, in files whose names a URL would change."""
+    rows = rides(90)
+    for span in range(3):
+        write(tmp_path / f"rides%41-{span}.jsonl", rows[span * 30 : span * 30 + 30])
+    write(tmp_path / "payments.jsonl", payments(rows))
+    batch = f"live.sources.rides.batch={tmp_path}/rides%41-{{SPAN}}.jsonl"
+    declaration = declare(tmp_path, batch, "spans=2")
+    place = Place(f"sqlite://{tmp_path}/rows.db", "a")
+    events = {"payments": [f"{tmp_path}/payments.jsonl"]}
+    assert bootstrap(declaration, events, None, place, f"{tmp_path}/dead").events == 60 + 90
+    globbed = {**events, "rides": [f"{tmp_path}/rides%41-?.jsonl"]}
+    beside = Place(place.url, "b")
+    assert bootstrap(declaration, globbed, None, beside, f"{tmp_path}/dead").events == 90 + 90
+    with pytest.raises(InputError, match=r"rides: the rows .* from .*-1\.jsonl and 1 more files, .* is another log"):
+        bootstrap(declaration, globbed, None, place, f"{tmp_path}/dead")

@@ -157,7 +157,7 @@ def store(rides: Rides) -> str:
     """The same events, merged."""
     url = f"sqlite://{rides.directory}/rows.db"
     place = Place(url, rides.declaration.features_fingerprint)
-    paths = {name: file.path for name, file in rides.files}
+    paths = {name: [file.path] for name, file in rides.files}
     bootstrap(rides.declaration, paths, None, place, str(rides.directory / "letters"), 50)
     return url
 
@@ -199,7 +199,7 @@ def test_a_key_that_the_store_does_not_know(rides: Rides, store: str) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "payments.jsonl"
-    path.write_text('{"paid": [1]}\n')
-    with pytest.raises(InputError, match=r"payments\.jsonl"):
-        explain(declare(tmp_path), "paid_most", {"cab": 1}, NOON, [("payments", InputFile(str(path), "jsonl"))])
+    path = tmp_path / "payments.parquet"
+    path.write_text("no")
+    with pytest.raises(InputError, match=r"payments\.parquet"):
+        explain(declare(tmp_path), "paid_most", {"cab": 1}, NOON, [("payments", InputFile(str(path), "parquet"))])

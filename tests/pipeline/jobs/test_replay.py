@@ -54,6 +54,12 @@ def test_the_command_on_events_in_several_files(tmp_path: Path) -> None:
     assert list_namespaces(store) == []
 
 
+def test_a_lateness_of_thousands_of_years(run: Callable[..., Replayed]) -> None:
+    """Longer than events can be taken in late on their way."""
+    found = run("live.sources.tips.lateness=20000d", disorder=Disorder(late=True))
+    assert found.mismatches == 0
+
+
 def test_it_gives_up_on_a_store_that_stays_away(run: Callable[..., Replayed], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_job, "PATIENCE_S", 0.5)
     read = FeatureReader.read

@@ -53,6 +53,24 @@ def test_workers_share_the_partitions(
     assert Rows.of(declaration, here, events) == Rows.of(declaration, wanted, events)
 
 
+def test_positions_in_one_log_are_not_taken_for_those_in_another(
+    tmp_path: Path, declaration: Declaration, here: Place
+) -> None:
+    """Of the second file the first five events would be left out, and with another seed some of the first."""
+    one, other = (write(tmp_path / f"{name}.jsonl", rides(number)) for name, number in (("one", 5), ("other", 10)))
+    paid = {"payments": write(tmp_path / "payments.jsonl", payments(rides(5)))}
+
+    def run(url: str) -> int:
+        return stream(declaration, sources_of(declaration, paid | {"rides": url}), here, f"{tmp_path}/dead").events
+
+    assert run(f"{one}?shuffle=1m&seed=1") == 10
+    assert run(f"{one}?shuffle=1m&seed=1&speed=1000000") == 0  # how fast makes no difference
+    for url in (other, f"{one}?shuffle=1m&seed=2", one, "kafka://127.0.0.1:1/rides"):
+        with pytest.raises(InputError, match=r"rides: the rows in this store are filled from file://.*/one\.jsonl, "
+                                             r"shuffle=1m, seed=1, and .* is another log"):  # fmt: skip
+            run(url)
+
+
 def test_a_source_without_a_stream_and_one_that_is_not_declared(declaration: Declaration) -> None:
     with pytest.raises(DeclarationError, match="source payments has no stream"):
         sources_of(declaration, {"rides": "file:///rides"})

@@ -20,6 +20,7 @@ class Given:
 
     name: str
     batches: tuple[EventBatch, ...]
+    log: str = "given"
 
     def partitions(self) -> list[str]:
         return ["one"]

@@ -48,7 +48,8 @@ def test_what_comes_to_closed_slots_is_a_letter_unless_the_history_held_it(
     early, late = rides(50), rides(50, seed=3, begin=BEGIN + 600 * SECOND)
     if from_history:
         urls = {"rides": write(tmp_path / "e.jsonl", early), "payments": write(tmp_path / "p.jsonl", payments(early))}
-        bootstrap(declaration, urls, None, here, f"{tmp_path}/dead")
+        paths = {name: [url.removeprefix("file://")] for name, url in urls.items()}
+        bootstrap(declaration, paths, None, here, f"{tmp_path}/dead")
     source = Given("rides", tuple(batch(declaration, some, late[-1]["taken_in"]) for some in (late, early)))
     counts = stream(declaration, [source], here, f"{tmp_path}/dead")
     assert counts.dead_letters == ({} if from_history else {"closed": 50})

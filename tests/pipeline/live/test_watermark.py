@@ -32,6 +32,7 @@ class Two:
 
     name: str
     batches: dict[str, EventBatch]
+    log: str = "given"
 
     def partitions(self) -> list[str]:
         return list(self.batches)

@@ -93,6 +93,13 @@ def test_a_parquet_file_keeps_its_types(tmp_path: Path) -> None:
     assert ids([batch]) == [1, 2]
 
 
+def test_nan_is_null_beside_files_of_another_type(tmp_path: Path) -> None:
+    for name, values in (("a", [10, 20]), ("b", [30.0, float("nan")])):
+        pq.write_table(pa.table({"id": [1, 2], "at": values, "logged": [40, 50]}), tmp_path / f"{name}.parquet")
+    [batch] = drained(opened(tmp_path))
+    assert sorted(batch.rows["at"].to_pylist(), key=str) == ["10", "20", "30", None]
+
+
 @pytest.mark.parametrize(
     ("rows", "order"),
     [

@@ -1,6 +1,5 @@
 """The batch job and the stream read the same from a file of JSON lines, whatever stands beside a line."""
 
-
 import pyarrow as pa
 import pytest
 from hypothesis import given
