@@ -158,6 +158,17 @@ def test_a_model_without_a_fingerprint(declaration: Declaration, store: str, exp
         assert "was trained on live features of the fingerprint (none), and those" in reply["error"]["message"]
 
 
+def test_a_model_of_other_defaults(declaration: Declaration, store: str, tmp_path: Path) -> None:
+    """The store's rows are the same, and what a new rider gets is not."""
+    other = shop.declare(tmp_path, "live.features.amount_1h.default=3")
+    assert other.features_fingerprint == declaration.features_fingerprint
+    theirs = models.export(other, tmp_path / "theirs", 1)
+    with served(theirs) as server, gateway(declaration, store, server.flags.port) as client:
+        status, reply = client.predict()
+        assert status == 503
+        assert "was trained on defaults of live features of the fingerprint " in reply["error"]["message"]
+
+
 def test_a_model_server_that_is_away_or_has_no_such_model(
     declaration: Declaration, store: str, serving: model_server.Client
 ) -> None:
