@@ -3,6 +3,7 @@
 import gc
 import importlib.metadata
 import logging
+import os
 import signal
 import sys
 
@@ -37,7 +38,7 @@ def model_server_command(context: typer.Context) -> None:
     from pipeline.serving.model_server.status import ServingError
 
     try:
-        server = ModelServer(parsed.flags)
+        server = ModelServer(parsed.flags, os.environ.get(flags.HOST_VARIABLE, flags.EVERY_INTERFACE))
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: server.interrupt())
         server.start()

@@ -16,6 +16,7 @@ from typing import Self
 import httpx
 
 from modules.spec import TwinbeamError
+from pipeline.serving.model_server.flags import HOST_VARIABLE
 from pipeline.up.stop import Stop
 
 _POLL_S = 0.1
@@ -24,6 +25,8 @@ _READY_S = 180.0
 _DRAIN_S = 15.0
 """Seconds that a process is given to end after SIGTERM."""
 _LAST_LINES = 10
+_ON_LOOPBACK = {HOST_VARIABLE: "127.0.0.1"}
+"""What listens on every interface unless the environment says otherwise; other commands listen on it anyway."""
 _OWN_CODES = range(3, 12)
 """The exit codes of errors that a user can mend."""
 _PR_SET_PDEATHSIG = 1
@@ -77,6 +80,7 @@ class Children:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                env=os.environ | _ON_LOOPBACK,
                 process_group=0,
                 preexec_fn=lambda: _die_with(parent),
             )

@@ -24,6 +24,8 @@ class Service:
     """What a person opens, or a client is given."""
     probe: str
     """A URL that is answered by 200 once it is ready."""
+    grpc: str = ""
+    """HOST:PORT of its gRPC interface; empty: it has none."""
     may_end: bool = False
     """Whether it may end by itself."""
 
@@ -55,6 +57,7 @@ def services(settings: UpSettings, replay: Replay, ports: list[int]) -> tuple[Se
             ),
             f"http://127.0.0.1:{rest}/v1/models/{dataset}",
             f"http://127.0.0.1:{rest}/v1/models/{dataset}",
+            grpc=f"127.0.0.1:{grpc}",
         ),
         Service(
             "Stream",

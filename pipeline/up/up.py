@@ -81,7 +81,8 @@ def up(settings: UpSettings, progress: Progress, ready: Callable[[str], None]) -
             for service, child in started.items():
                 with _step(service.title, progress) as figure:
                     children.wait_until(child, functools.partial(answer, service.probe))
-                    figure.append(f"{service.address}  {child.log}")
+                    addresses = f"{service.address}  gRPC {service.grpc}" if service.grpc else service.address
+                    figure.append(f"{addresses}  {child.log}")
             app = page(
                 settings.declaration,
                 form,

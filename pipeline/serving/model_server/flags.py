@@ -7,6 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+HOST_VARIABLE = "TWINBEAM_MODEL_SERVER_HOST"
+"""Of the environment: the address that the ports are bound to, for which TensorFlow Serving has no flag."""
+EVERY_INTERFACE = "0.0.0.0"  # noqa: S104  as upstream
+
 _IGNORED = {"ignored": True}
 _CPUS = len(os.sched_getaffinity(0))
 

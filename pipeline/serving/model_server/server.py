@@ -36,21 +36,24 @@ _CHANNEL_ARGUMENTS: dict[str, int | str] = {
     "grpc.max_send_message_length": -1,
     "grpc.so_reuseport": 0,  # a second server on the port is told so, instead of taking every other call
 }
-_EVERY_INTERFACE = "0.0.0.0"  # noqa: S104  as upstream
 _SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
 class ModelServer:
     """A server that runs from `start` to `stop`."""
 
-    def __init__(self, flags: Flags) -> None:
+    def __init__(self, flags: Flags, host: str) -> None:
         """Reads the files that the flags name.
+
+        Args:
+          flags: TensorFlow Serving's.
+          host: The address of this machine, IPv4 or a name, that the ports are bound to.
 
         Raises:
           ServingError: The flags contradict each other, or a file cannot be read.
         """
         _check(flags)
-        self._flags = flags
+        self._flags, self._host = flags, host
         self._config = _models(flags)
         self._batching = _batching_parameters(flags)
         self._session_config = _session_config(flags)
@@ -158,7 +161,7 @@ class ModelServer:
             health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
             services.append(health.SERVICE_NAME)
         reflection.enable_server_reflection(services, server)
-        addresses = [f"{_EVERY_INTERFACE}:{flags.port}"] if flags.port else []
+        addresses = [f"{self._host}:{flags.port}"] if flags.port else []
         addresses += [f"unix:{flags.grpc_socket_path}"] if flags.grpc_socket_path else []
         try:
             for address in addresses:
@@ -189,7 +192,7 @@ class ModelServer:
             metrics_path=(prometheus.path or DEFAULT_PATH) if prometheus.enable else None,
         )
         try:
-            http = HttpServer(api, _EVERY_INTERFACE, flags.rest_api_port)
+            http = HttpServer(api, self._host, flags.rest_api_port)
         except OSError as error:
             _log.error("Failed to start HTTP Server at localhost:%d: %s", flags.rest_api_port, error)
             return None

@@ -29,7 +29,7 @@ def client(city: City) -> Iterator[TestClient]:
     form = Form.of(city.declaration, replay.start)
     fields = (Field(HOSTILE, "string", True, (HOSTILE,)), *form.fields)
     form = dataclasses.replace(form, fields=fields, time=HOSTILE)
-    logs = {Service(HOSTILE, HOSTILE, ("serve",), "http://127.0.0.1:1/docs", ""): HOSTILE}
+    logs = {Service(HOSTILE, HOSTILE, ("serve",), "http://127.0.0.1:1/docs", "", HOSTILE): HOSTILE}
     now = Status(None, replay.since, replay.until, 0.0, False, HOSTILE, ())
     app = page(city.declaration, form, replay, logs, f"http://127.0.0.1:{free_ports(1)[0]}", lambda: now)
     with TestClient(app, base_url="http://127.0.0.1") as opened:

@@ -5,8 +5,10 @@ That SIGTERM ends it with 0 and leaves nobody is asserted where `running` is sto
 
 import re
 import shutil
+import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -171,6 +173,28 @@ def test_each_step_is_told_in_a_line_with_where_it_is(running: Running, city: Ci
     for name in ("model-server", "stream", "serve"):
         assert f"  {city.output}/logs/up/{name}.log\n" in running.said
     assert sorted(running.children.values()) == ["model-server", "serve", "stream"]
+
+
+def test_everything_listens_on_loopback_alone(running: Running) -> None:
+    listening = {pid: _listening(pid) for pid in (running.process.pid, *running.children)}
+    assert {address for found in listening.values() for address, _ in found} == {"127.0.0.1"}
+    told = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", running.said)]
+    assert sorted(told) == sorted(port for found in listening.values() for _, port in found)
+
+
+def _listening(pid: int) -> list[tuple[str, int]]:
+    """The addresses and ports on which a process takes TCP connections."""
+    sockets = {str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    found = []
+    for name in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                host, _, port = fields[1].partition(":")
+                host = host.removeprefix("0000000000000000FFFF0000")  # of an IPv4 address in a socket of IPv6
+                address = host if len(host) > 8 else socket.inet_ntoa(bytes.fromhex(host)[::-1])
+                found.append((address, int(port, 16)))
+    return found
 
 
 def test_the_replay_goes_on(running: Running) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import model_service_pb2_grpc, predict_pb2, prediction_service_pb2_grpc
 
-from pipeline.serving.model_server.flags import Flags
+from pipeline.serving.model_server.flags import EVERY_INTERFACE, Flags
 from pipeline.serving.model_server.server import ModelServer
 from pipeline.serving.model_server.tensors import Array
 from tests.pipeline.stores.servers import free_port
@@ -84,7 +84,7 @@ def config(*models: str) -> str:
 def running(**flags: Any) -> Iterator[Client]:
     """A server with these flags, and ports of its own."""
     chosen = Flags(**{"port": free_port(), "rest_api_port": free_port()} | flags)
-    server = ModelServer(chosen)
+    server = ModelServer(chosen, EVERY_INTERFACE)
     try:
         server.start()
         client = Client(server, chosen)

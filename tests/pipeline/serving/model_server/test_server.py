@@ -16,7 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.lite.python import schema_py_generated
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
-from pipeline.serving.model_server.flags import Flags
+from pipeline.serving.model_server.flags import EVERY_INTERFACE, Flags
 from pipeline.serving.model_server.server import ModelServer
 from pipeline.serving.model_server.status import ServingError
 from tests.pipeline.serving.model_server.models import Linear
@@ -62,7 +62,7 @@ from tests.pipeline.stores.servers import free_port
 )
 def test_flags_that_contradict_each_other(flags: dict[str, Any], message: str) -> None:
     with pytest.raises(ServingError) as raised:
-        ModelServer(Flags(**flags))
+        ModelServer(Flags(**flags), EVERY_INTERFACE)
     assert str(raised.value) == f"INVALID_ARGUMENT: {message}"
 
 
@@ -80,10 +80,10 @@ def test_files_that_cannot_be_read(
 ) -> None:
     flags: dict[str, Any] = {"model_base_path": "/m", "enable_batching": True, flag: str(tmp_path / "file")}
     with pytest.raises(ServingError, match=r"NOT_FOUND: .*/file; No such file or directory"):
-        ModelServer(Flags(**flags))
+        ModelServer(Flags(**flags), EVERY_INTERFACE)
     write(tmp_path / "file", text)
     with pytest.raises(ServingError, match=r"INVALID_ARGUMENT: Invalid protobuf file: '.*/file'"):
-        ModelServer(Flags(**flags))
+        ModelServer(Flags(**flags), EVERY_INTERFACE)
     assert f"Error parsing text-format tensorflow.serving.{kind}: 1:" in capsys.readouterr().err
 
 
