@@ -102,7 +102,9 @@ def _add_routes(app: FastAPI, declaration: Declaration, *, with_key: bool) -> No
 
     @app.get(
         "/readyz",
-        summary="Whether store and model server answer, and the model fits.",
+        summary="Whether predictions are answered.",
+        description="The model server answers, and the model fits. So does the store, unless serving.when_down is "
+        "defaults: then it is ready without, and as_of is null.",
         response_model=ready_reply,
         responses={status: {"model": ErrorReply} for status in (503, 504)},
     )

@@ -144,7 +144,8 @@ class Gateway:
         """The reply to GET /readyz.
 
         Raises:
-          Refusal: The store or the model server is away or too slow, or the model is not the declared one.
+          Refusal: The model server is away or too slow, or the model is not the declared one; or the store is, and
+            the policy is to refuse.
         """
         marks = await self._lookup.watermarks()
         version = await asyncio.to_thread(self._model.check)

@@ -187,6 +187,8 @@ class Lookup:
     async def watermarks(self) -> dict[str, int | None]:
         """How far the store is, by source, in microseconds; None where nothing is known.
 
+        Nothing is known of a store that does not answer, where the declared policy has defaults for that.
+
         Raises:
           Refusal: 503 if the store is away, 504 if it is too slow.
         """
@@ -195,10 +197,14 @@ class Lookup:
             return {}
         reading = asyncio.get_running_loop().run_in_executor(self._threads, self._told, reader.watermarks)
         try:
-            found = await asyncio.wait_for(reading, self._timeout_s)
+            return _known(await asyncio.wait_for(reading, self._timeout_s))
         except TimeoutError:
-            raise self._too_slow() from None
-        return _known(found)
+            refusal = self._too_slow()
+        except Refusal as refused:
+            refusal = refused
+        if self._declaration.serving.when_down == "refuse":
+            raise refusal
+        return dict.fromkeys(self._sources)
 
     def _read(self, rows: Rows, check: Callable[[Rows, np.ndarray], None]) -> tuple[np.ndarray, Look | None]:
         """The times of rows, and what the store says as of them."""

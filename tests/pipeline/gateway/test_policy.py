@@ -172,13 +172,15 @@ def test_defaults_while_the_store_is_down_and_its_rows_when_it_is_back(
             assert found["stale"]
             assert found["as_of"] == {"rides": None, "payments": None}
         assert [reply["predictions"][0]["score"]] == default_scores(declaration, scoring, row())
-        assert client.get("/readyz")[0] == 504
+        ready, told = client.get("/readyz")
+        assert (ready, told["as_of"]) == (200, {"rides": None, "payments": None})
         assert client.get("/v1/features/rides/rider/0")[0] == 504  # a look-up has no defaults
         assert client.get("/healthz")[0] == 200
     redis.kill()
     status, reply = client.predict()
     assert status == 200
     assert is_default(reply["predictions"][0])
+    assert client.get("/readyz") == (200, told)
     redis.start()
     fill(declaration, place, shop.EVENTS)
     assert client.predict()[1]["predictions"] == [before]
@@ -193,6 +195,12 @@ def test_a_store_that_hangs_holds_up_nobody_for_longer_than_declared(
         replies = list(pool.map(lambda _: client.predict(), range(24)))
     assert {status for status, _ in replies} == {504}
     assert "the store did not answer within 0.2 s." in replies[0][1]["error"]["message"]
+
+
+def test_a_gateway_that_refuses_is_not_ready_while_the_store_hangs(opened: Any, redis: Server) -> None:
+    client = opened(f"redis://127.0.0.1:{redis.port}/0", store_timeout_s=0.2)
+    with redis.paused():
+        assert client.get("/readyz")[0] == 504
 
 
 def test_the_clock_of_a_stream_that_cannot_be_asked(opened: Any) -> None:
