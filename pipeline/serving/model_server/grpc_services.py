@@ -1,6 +1,7 @@
 """The gRPC services: PredictionService and ModelService."""
 
 import contextlib
+import importlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,6 +24,12 @@ from pipeline.serving.model_server.regress import regress
 from pipeline.serving.model_server.servable import Servable
 from pipeline.serving.model_server.status import InvalidArgument, ServingError, as_serving_error
 
+SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
+for _file in ("prediction_service_pb2", "model_service_pb2"):
+    # Reflection describes services by the files that are loaded. These two were generated for an older protobuf: they
+    # load, and then set what cannot be set any more.
+    with contextlib.suppress(AttributeError):
+        importlib.import_module(f"tensorflow_serving.apis.{_file}")
 _LONGEST_DETAILS = 1024
 
 

@@ -17,7 +17,7 @@ from pipeline.serving.model_server.batching import BatchScheduler, per_model_par
 from pipeline.serving.model_server.config import single_model
 from pipeline.serving.model_server.core import Core
 from pipeline.serving.model_server.flags import Flags
-from pipeline.serving.model_server.grpc_services import ModelService, PredictionService
+from pipeline.serving.model_server.grpc_services import SERVICES, ModelService, PredictionService
 from pipeline.serving.model_server.http_server import HttpServer
 from pipeline.serving.model_server.messages import BatchingParameters, MonitoringConfig, SSLConfig
 from pipeline.serving.model_server.metrics import DEFAULT_PATH
@@ -36,7 +36,6 @@ _CHANNEL_ARGUMENTS: dict[str, int | str] = {
     "grpc.max_send_message_length": -1,
     "grpc.so_reuseport": 0,  # a second server on the port is told so, instead of taking every other call
 }
-_SERVICES = ("tensorflow.serving.PredictionService", "tensorflow.serving.ModelService")
 
 
 class ModelServer:
@@ -153,7 +152,7 @@ class ModelServer:
         )
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(self.core), server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.core), server)
-        services = [*_SERVICES, reflection.SERVICE_NAME]
+        services = [*SERVICES, reflection.SERVICE_NAME]
         if flags.enable_grpc_healthcheck_service:
             servicer = health.HealthServicer()
             for name in ("", "ModelService", "PredictionService"):

@@ -6,7 +6,7 @@ import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
+from google.protobuf import descriptor_pb2, text_format
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tensorflow_serving.apis import (
@@ -312,11 +312,16 @@ def test_reflection(client: Client) -> None:
     stub = reflection_pb2_grpc.ServerReflectionStub(client.channel)
     request = reflection_pb2.ServerReflectionRequest(list_services="")
     (reply,) = stub.ServerReflectionInfo(iter([request]), timeout=10)
-    assert {each.name for each in reply.list_services_response.service} >= {
+    listed = [each.name for each in reply.list_services_response.service]
+    assert set(listed) >= {
         "tensorflow.serving.PredictionService",
         "tensorflow.serving.ModelService",
         "grpc.health.v1.Health",
     }
+    requests = [reflection_pb2.ServerReflectionRequest(file_containing_symbol=name) for name in listed]
+    for name, reply in zip(listed, stub.ServerReflectionInfo(iter(requests), timeout=10), strict=True):
+        files = map(descriptor_pb2.FileDescriptorProto.FromString, reply.file_descriptor_response.file_descriptor_proto)
+        assert name in {f"{file.package}.{service.name}" for file in files for service in file.service}
 
 
 def test_the_socket(client: Client) -> None:
