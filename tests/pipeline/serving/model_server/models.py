@@ -101,6 +101,17 @@ def old_linear(directory: Path) -> Path:
     return directory
 
 
+def stateless(directory: Path) -> Path:
+    """A model of TensorFlow 1 without variables; y = 2x."""
+    builder = _V1.saved_model.builder.SavedModelBuilder(str(directory))
+    with tf.Graph().as_default(), _V1.Session() as session:
+        x = _V1.placeholder(tf.float32, [None], name="x")
+        signature = _V1.saved_model.predict_signature_def({"x": x}, {"y": 2 * x})
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+    return directory
+
+
 def keras_model(directory: Path) -> Path:
     """What `model.export` writes; y = 3x, one feature a row."""
     model = keras.Sequential([keras.Input((1,), name="x"), keras.layers.Dense(1, use_bias=False, name="y")])

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,8 @@ from google.protobuf import text_format
 from tensorflow_serving.config import file_system_storage_path_source_pb2
 
 from pipeline.serving.model_server.base_path import aspired_versions
+from tests.pipeline.serving.model_server import models
+from tests.pipeline.serving.model_server.serving import floats, running
 
 POLICY = file_system_storage_path_source_pb2.FileSystemStoragePathSourceConfig.ServableVersionPolicy
 
@@ -56,6 +59,31 @@ def test_a_version_that_is_still_being_written(tmp_path: Path, files: list[str],
     version(tmp_path / "1")
     version(tmp_path / "2", *files)
     assert found(tmp_path) == ({2: "2"} if complete else {1: "1"})
+
+
+@pytest.mark.parametrize("model", ["linear", "old_linear", "keras_model"])
+def test_a_version_whose_variables_come_last(
+    tmp_path: Path, saved: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    (source,) = (saved / model).iterdir()
+    version(tmp_path / "1")
+    (tmp_path / "2").mkdir()
+    shutil.copy(source / "saved_model.pb", tmp_path / "2")
+    assert found(tmp_path) == {1: "1"}
+    (tmp_path / "2" / "variables").mkdir()
+    with monkeypatch.context() as patch:  # the file is as it was, so it is not read again
+        patch.setattr(Path, "read_bytes", None)
+        assert found(tmp_path) == {1: "1"}
+    shutil.copytree(source / "variables", tmp_path / "2" / "variables", dirs_exist_ok=True)
+    assert found(tmp_path) == {2: "2"}
+
+
+def test_a_model_without_variables_needs_none(tmp_path: Path) -> None:
+    models.stateless(tmp_path / "1")
+    (tmp_path / "1" / "variables").rmdir()
+    assert found(tmp_path) == {1: "1"}
+    with running(model_name="m", model_base_path=str(tmp_path), rest_api_port=0) as client:
+        assert client.predict("m", x=floats(2)).outputs["y"].float_val[:] == [4.0]
 
 
 def test_two_directories_of_one_version(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
