@@ -39,8 +39,9 @@ EXAMPLE_COUNTS = Histogram(
     buckets=_exponential(1, 2, 15), registry=REGISTRY,
 )  # fmt: skip
 EXAMPLE_COUNT_TOTAL = Counter(
-    f"{_PREFIX}request_example_count_total", "The total number of examples.", ["model"], registry=REGISTRY
-)
+    f"{_PREFIX}request_example_count_total_total",  # the library takes one off
+    "The total number of examples.", ["model"], registry=REGISTRY,
+)  # fmt: skip
 WARMUP_LATENCY = Histogram(
     f"{_PREFIX}model_warmup_latency", "Microseconds of a warm-up.", ["model_path", "status"],
     buckets=_LATENCY, registry=REGISTRY,
@@ -83,11 +84,10 @@ def page() -> str:
     """All metrics in Prometheus's text format."""
     lines = []
     for metric in REGISTRY.collect():
-        total = "" if metric.name.endswith("_count_total") else "_total"  # the library's, which upstream's names lack
         lines.append(f"# TYPE {metric.name} {metric.type}")
         for sample in metric.samples:
-            name = sample.name.removesuffix(total) if metric.type == "counter" else sample.name
-            labels = ",".join(f'{key}="{_escape(value)}"' for key, value in sample.labels.items())
+            name = sample.name.removesuffix("_total") if metric.type == "counter" else sample.name  # the library's
+            labels = ",".join(f'{key}="{_value(key, value)}"' for key, value in sample.labels.items())
             lines.append(f"{name}{{{labels}}} {sample.value:.17g}")
     return "\n".join(lines) + "\n"
 
@@ -99,8 +99,11 @@ def counts(names: Iterable[str]) -> dict[str, int]:
         for metric in REGISTRY.collect()
         for sample in metric.samples[:1]
     }
-    return {name: int(found.get(name.replace("/", ":").removesuffix("_total"), 0)) for name in names}
+    return {name: int(found.get(name.replace("/", ":"), 0)) for name in names}
 
 
-def _escape(value: str) -> str:
+def _value(label: str, value: str) -> str:
+    """A label's value, escaped; a histogram's bound as upstream prints it."""
+    if label == "le" and value != "+Inf":
+        return f"{float(value):g}"
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from flatbuffers import flexbuffers
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow.lite.python import schema_py_generated
-from tensorflow_serving.apis import prediction_service_pb2_grpc
+from tensorflow_serving.apis import inference_pb2, prediction_service_pb2_grpc
 
 from pipeline.serving.model_server.flags import EVERY_INTERFACE, Flags
 from pipeline.serving.model_server.server import ModelServer
@@ -118,6 +118,13 @@ def test_metrics(client: Client) -> None:
     with pytest.raises(grpc.RpcError):
         client.predict("linear", "S", x=floats(2))
     client.post("linear:predict", {"instances": [2]})
+    both = inference_pb2.MultiInferenceRequest()
+    both.tasks.add(method_name="tensorflow/serving/regress").model_spec.name = "linear"
+    both.tasks[0].model_spec.signature_name = "regress_x_to_y"
+    for x in (2.0, 3.0):
+        example = both.input.example_list.examples.add()
+        example.features.feature["x"].float_list.value.append(x)
+    client.prediction.MultiInference(both)
     status, headers, body = client.http("GET", "/monitoring/prometheus/metrics")
     assert (status, headers["content-type"]) == (200, "text/plain")
     lines = body.decode().splitlines()
@@ -130,7 +137,11 @@ def test_metrics(client: Client) -> None:
     assert int(values[latency % ("count", "Predict", "GRPC", "")]) >= 1
     assert int(values[latency % ("bucket", "predict", "REST", ',le="+Inf"')]) >= 1
     assert float(values[latency % ("sum", "Predict", "GRPC", "")]) > 0
-    assert latency % ("bucket", "Predict", "GRPC", ',le="10.0"') in values
+    assert latency % ("bucket", "Predict", "GRPC", ',le="10"') in values
+    assert latency % ("bucket", "Predict", "GRPC", ',le="188.957"') in values
+    assert "# TYPE :tensorflow:serving:request_example_count_total counter" in lines
+    assert int(values[':tensorflow:serving:request_example_count_total{model="linear"}']) >= 2
+    assert int(values[':tensorflow:serving:request_example_counts_bucket{model="linear",le="2"}']) >= 1
     assert not any("_created" in line or "request_count_total" in line for line in lines)
 
 
