@@ -91,8 +91,9 @@ def _resident_bytes() -> int:
 
 @contextlib.contextmanager
 def _grpc(core: Core) -> Iterator[str]:
-    server = grpc.server(futures.ThreadPoolExecutor(1), options=ANY_SIZE)
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core), server)
+    threads = futures.ThreadPoolExecutor(1)
+    server = grpc.server(threads, options=ANY_SIZE)
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(core, threads), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:

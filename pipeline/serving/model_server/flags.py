@@ -61,7 +61,7 @@ class Flags:
     per_process_gpu_memory_fraction: float = _ignored(0.0)
     saved_model_tags: str = _help("serve", "Tags of the meta graph, with commas between them.")
     grpc_channel_arguments: str = _help("", "Arguments of the gRPC server: key=value,key=value.")
-    grpc_max_threads: int = _help(4 * _CPUS, "Threads that answer gRPC requests.")
+    grpc_max_threads: int = _help(4 * _CPUS, "Threads that run models for gRPC requests.")
     enable_model_warmup: bool = _help(True, "Replays the requests that a version brings along.")
     num_request_iterations_for_warmup: int = _help(0, "How often each is replayed, if above 0.")
     version: bool = _help(False, "Prints the versions and ends.")

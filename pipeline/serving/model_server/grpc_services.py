@@ -1,9 +1,11 @@
 """The gRPC services: PredictionService and ModelService."""
 
 import contextlib
+import functools
 import importlib
 import time
 from collections.abc import Callable, Iterator
+from concurrent import futures
 from typing import Any
 
 import grpc
@@ -36,8 +38,18 @@ _LONGEST_DETAILS = 1024
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers inference requests."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, threads: futures.ThreadPoolExecutor) -> None:
+        """Args.
+
+        Args:
+          core: The models.
+          threads: Those that run them, and nothing else, so that probes are answered however many requests wait.
+        """
         self._core = core
+        for name in ("Predict", "Classify", "Regress", "MultiInference"):
+            call = functools.partial(getattr(self, name))
+            call.experimental_thread_pool = threads  # type: ignore[attr-defined]  # as gRPC wants it
+            setattr(self, name, call)
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Any signature, by aliases."""
@@ -54,8 +66,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Several signatures over the same examples."""
         spec = request.tasks[0].model_spec if request.tasks else model_pb2.ModelSpec()
-        with _aborting(context), self._core.use(spec) as servable:
-            return multi_inference(servable, request)
+        with _aborting(context):
+            _check_wanted(context)
+            with self._core.use(spec) as servable:
+                return multi_inference(servable, request)
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:
         """The signatures of a version."""
@@ -68,8 +82,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         started = time.perf_counter()
         name = request.model_spec.name
         with _aborting(context, name):
-            if not context.is_active():  # it waited for a thread until its caller had gone
-                raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline exceeded before the request was run")
+            _check_wanted(context)
             if not request.HasField("model_spec"):
                 raise InvalidArgument("Missing ModelSpec")
             with self._core.use(request.model_spec) as servable:
@@ -104,6 +117,12 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         for name, value in metrics.counts(request.metric_names).items():
             response.metric.add(name=name, int64_value_increase=value - before[name])
         return response
+
+
+def _check_wanted(context: grpc.ServicerContext) -> None:
+    """Refuses a request that waited for a thread until its caller had gone."""
+    if not context.is_active():
+        raise ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline exceeded before the request was run")
 
 
 @contextlib.contextmanager

@@ -36,6 +36,8 @@ _CHANNEL_ARGUMENTS: dict[str, int | str] = {
     "grpc.max_send_message_length": -1,
     "grpc.so_reuseport": 0,  # a second server on the port is told so, instead of taking every other call
 }
+_OTHER_THREADS = 256
+"""At most, for calls that run no model: status, probes, and streams of reflection, each of which holds one."""
 
 
 class ModelServer:
@@ -147,10 +149,13 @@ class ModelServer:
     def _start_grpc(self) -> grpc.Server:
         flags = self._flags
         server = grpc.server(
-            futures.ThreadPoolExecutor(max(flags.grpc_max_threads, 1), "grpc"),
+            futures.ThreadPoolExecutor(_OTHER_THREADS, "grpc"),
             options=list((_CHANNEL_ARGUMENTS | _channel_arguments(flags.grpc_channel_arguments)).items()),
         )
-        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(self.core), server)
+        threads = futures.ThreadPoolExecutor(max(flags.grpc_max_threads, 1), "model")
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+            PredictionService(self.core, threads), server
+        )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(self.core), server)
         services = [*SERVICES, reflection.SERVICE_NAME]
         if flags.enable_grpc_healthcheck_service:

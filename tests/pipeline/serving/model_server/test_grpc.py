@@ -1,5 +1,7 @@
 """PredictionService and ModelService over a socket: answers, and the words and codes of errors."""
 
+import threading
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -300,6 +302,25 @@ def test_a_client_that_gives_up_leaves_the_server_well(client: Client) -> None:
     for waiting in [client.prediction.Predict.future(request) for _ in range(30)]:
         waiting.cancel()
     assert client.predict("linear", x=floats(2)).outputs["y"].float_val[:] == [3.0]
+
+
+def test_probes_are_answered_while_requests_wait_and_streams_are_idle(saved: Path) -> None:
+    flags = {"model_name": "m", "model_base_path": str(saved / "kinds"), "rest_api_port": 0, "grpc_max_threads": 1}
+    with running(**flags, enable_grpc_healthcheck_service=True) as client:
+        client.predict("m", "slow", turns=np.array([1], np.int32))
+        request = predict_request("m", "slow", turns=np.array([200_000], np.int32))
+        waiting = [client.prediction.Predict.future(request, timeout=60) for _ in range(50)]
+        reflect, end = reflection_pb2_grpc.ServerReflectionStub(client.channel), threading.Event()
+        idle = [reflect.ServerReflectionInfo(iter(end.wait, True)) for _ in range(50)]
+        asked = health_pb2.HealthCheckRequest()
+        assert health_pb2_grpc.HealthStub(client.channel).Check(asked, timeout=10).status == 1
+        status = get_model_status_pb2.GetModelStatusRequest()
+        status.model_spec.name = "m"
+        assert client.models.GetModelStatus(status, timeout=10).model_version_status[0].state == 30
+        assert not any(each.done() for each in waiting)
+        for each in (*waiting, *idle):
+            each.cancel()
+        end.set()
 
 
 def test_health(client: Client) -> None:
