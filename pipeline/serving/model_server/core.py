@@ -76,16 +76,16 @@ class Core:
           going_on: Asked now and then; once it says no, the waiting ends.
 
         Raises:
-          ServingError: It is refused, and the old one stays; or a new model cannot be loaded.
+          ServingError: It is refused, and the old one stays; or a new model cannot be loaded, or another
+            configuration drops it meanwhile.
         """
         with self._reloading:
             check_transition(self._config, config)
             if config.WhichOneof("config") is None:
                 return
             labels = self._new_labels(config)
-            new = {model.name for model in config.model_config_list.config} - {
-                model.name for model in self._config.model_config_list.config
-            }
+            kind = "servable" if self._config.WhichOneof("config") is None else "model"
+            new = {model.name for model in config.model_config_list.config} - self._configured()
             if new and self._poll_s < 0:
                 raise FailedPrecondition(
                     "file_system_poll_wait_seconds is below 0: nobody looks for versions, so that no model becomes "
@@ -96,7 +96,10 @@ class Core:
                     _log.warning("model %s: logging_config is read and nothing is logged", model.name)
             self._config, self._labels = config, labels
             self._wake.set()
-        self.manager.wait(new, lambda: going_on() and not self._stopped.is_set())
+        self.manager.wait(new, self._configured, lambda: going_on() and not self._stopped.is_set(), kind)
+
+    def _configured(self) -> set[str]:
+        return {model.name for model in self._config.model_config_list.config}
 
     def _new_labels(self, config: Any) -> dict[tuple[str, str], int]:
         labels = {}

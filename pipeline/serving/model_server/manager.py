@@ -116,40 +116,50 @@ class Manager:
         with self._changed:
             return set(self._models)
 
-    def wait(self, models: Collection[str], going_on: Callable[[], bool]) -> None:
+    def wait(
+        self,
+        models: Collection[str],
+        configured: Callable[[], Collection[str]],
+        going_on: Callable[[], bool],
+        kind: str,
+    ) -> None:
         """Waits until each model has an available version.
 
         Args:
           models: Their names.
+          configured: The models that there are to be, by now.
           going_on: Asked now and then; once it says no, the waiting ends.
+          kind: What upstream calls those that failed.
 
         Raises:
-          ServingError: The versions of a model failed to load, for good.
+          ServingError: The versions of a model failed to load, for good, or another configuration has dropped it.
         """
         with self._changed:
-            while going_on():
-                if self._failed(models):
-                    break
+            while not (failed := self._failed(models, configured())) and going_on():
                 if all(self._latest(self._models.get(model, {})) is not None for model in models):
                     return
                 self._changed.wait(0.1)
-            failed = self._failed(models)
         if failed:
-            listed = "".join(
-                f"{{{{name: {name} version: {each.number}}} due to error: {each.error}}}, " for name, each in failed
-            )
+            listed = "".join(f"{{{each}}}, " for each in failed)
             raise ServingError(
-                grpc.StatusCode.UNKNOWN, f"{len(failed)} servable(s) did not become available: {{{listed}}}"
+                grpc.StatusCode.UNKNOWN, f"{len(failed)} {kind}(s) did not become available: {{{listed}}}"
             )
 
-    def _failed(self, models: Collection[str]) -> list[tuple[str, _Version]]:
-        return [
-            (name, each)
-            for name in sorted(models)
-            if self._latest(self._models.get(name, {})) is None
-            for each in self._models.get(name, {}).values()
-            if each.state is State.END and each.error is not None and each.aspired
-        ]
+    def _failed(self, models: Collection[str], configured: Collection[str]) -> list[str]:
+        """The versions of which a model will not become available, and why."""
+        found = []
+        for name in sorted(models):
+            versions = self._models.get(name, {})
+            if self._latest(versions) is not None:
+                continue
+            dropped = "" if name in configured else "ABORTED: another configuration has dropped the model"
+            if dropped and not versions:
+                found.append(f"{{name: {name}}} due to error: {dropped}")
+            for each in versions.values():
+                why = each.error if dropped or each.aspired else None
+                if each.state is State.END and (why or dropped):
+                    found.append(f"{{name: {name} version: {each.number}}} due to error: {why or dropped}")
+        return found
 
     def aspire(self, model: str, paths: Mapping[int, Path]) -> None:
         """Says which versions of the model there should be."""

@@ -151,9 +151,23 @@ def test_waiting_ends_when_a_model_cannot_be_loaded(manager: Manager, loader: Lo
     loader.broken = {1}
     aspire(manager, 1)
     with pytest.raises(ServingError) as raised:
-        manager.wait(["m"], lambda: True)
+        manager.wait(["m"], lambda: {"m"}, lambda: True, "servable")
     assert str(raised.value) == (
         "UNKNOWN: 1 servable(s) did not become available: {{{name: m version: 1} due to error: "
         "INVALID_ARGUMENT: 1 is broken}, }"
     )
-    manager.wait(["another"], lambda: False)
+    manager.wait(["another"], lambda: {"another"}, lambda: False, "servable")
+
+
+def test_waiting_for_a_model_that_is_dropped_ends(manager: Manager, loader: Loader) -> None:
+    manager.aspire("m", {1: Path("1")})
+    aspire(manager)
+    with pytest.raises(ServingError) as raised:
+        manager.wait(["m", "without versions"], lambda: {"another"}, lambda: True, "model")
+    assert str(raised.value) == (
+        "UNKNOWN: 2 model(s) did not become available: "
+        "{{{name: m version: 1} due to error: ABORTED: another configuration has dropped the model}, "
+        "{{name: without versions} due to error: ABORTED: another configuration has dropped the model}, }"
+    )
+    aspire(manager, 2)  # as it was dropped, and is waited for again, what has ended before does not count
+    manager.wait(["m"], lambda: {"m"}, lambda: True, "model")

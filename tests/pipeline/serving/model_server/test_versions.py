@@ -192,9 +192,20 @@ REFUSED = [
 def test_a_reload_of_a_model_that_cannot_be_loaded_says_so(rolling: Client, base: Path, tmp_path: Path) -> None:
     (tmp_path / "bad" / "1").mkdir(parents=True)
     (tmp_path / "bad" / "1" / "saved_model.pb").write_bytes(b"nonsense")
-    with pytest.raises(grpc.RpcError, match=r"1 servable\(s\) did not become available: \{\{\{name: bad version: 1\}"):
+    with pytest.raises(grpc.RpcError, match=r"1 model\(s\) did not become available: \{\{\{name: bad version: 1\}"):
         reload(rolling, config(f'name: "m" base_path: "{base}"', f'name: "bad" base_path: "{tmp_path}/bad"'))
     assert y(rolling) == 3.0
+
+
+def test_a_reload_ends_when_another_one_drops_its_model(rolling: Client, base: Path, tmp_path: Path) -> None:
+    old = f'name: "m" base_path: "{base}"'
+    request = model_management_pb2.ReloadConfigRequest()
+    text_format.Parse(config(old, f'name: "later" base_path: "{tmp_path}/later"'), request.config)
+    waiting = rolling.models.HandleReloadConfigRequest.future(request, timeout=60)
+    eventually(lambda: "later" in rolling.server.core._configured())
+    reload(rolling, config(old))
+    with pytest.raises(grpc.RpcError, match="another configuration has dropped the model"):
+        waiting.result()
 
 
 def test_the_config_file_is_looked_at_again(base: Path, saved: Path, tmp_path: Path) -> None:
