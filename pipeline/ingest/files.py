@@ -148,7 +148,9 @@ def _in_directory(path: str) -> list[str] | None:
     return _matching(f"{glob.escape(path)}/**") if Path(path).is_dir() else None
 
 
-def find_files(data: str, spans: int = 1, until: datetime.date | None = None) -> list[InputFile]:
+def find_files(
+    data: str, spans: int = 1, until: datetime.date | None = None, named: str = "--data PATH"
+) -> list[InputFile]:
     """The files that `data` names, in the order of their paths.
 
     Args:
@@ -157,12 +159,13 @@ def find_files(data: str, spans: int = 1, until: datetime.date | None = None) ->
         only the latest version is read.
       spans: With a pattern: how many of the latest spans to read.
       until: With a pattern of days: the latest day to read, itself included.
+      named: What `data` was named with, for the errors.
 
     Raises:
       InputError: Nothing matches, a file's name does not say its format, or `until` is given with another pattern.
     """
     if not data:
-        raise InputError("data names no files. Name the data with --data PATH.")
+        raise InputError(f"data names no files. Name the data with {named}.")
     if data.startswith("package:"):
         data = _in_package(data.removeprefix("package:"))
     if any("{" + field + "}" in data for field in _FIELDS):
@@ -180,12 +183,12 @@ def find_files(data: str, spans: int = 1, until: datetime.date | None = None) ->
                 f"{data}: no file matches. Check the pattern, and quote it so that the shell leaves it alone."
             )
     else:
-        raise InputError(f"{data}: no such file or directory. Name the data with --data PATH.")
+        raise InputError(f"{data}: no such file or directory. Name the data with {named}.")
     for path in paths:
         if Path(path).suffix not in SUFFIXES:
             raise InputError(f"{path}: the name does not say the format; accepted: {', '.join(SUFFIXES)}.")
         if size(path) == 0:
-            raise InputError(f"{path}: the file is empty. Remove it, or name other data with --data PATH.")
+            raise InputError(f"{path}: the file is empty. Remove it, or name other data with {named}.")
     return [InputFile(path, SUFFIXES[Path(path).suffix]) for path in sorted(set(paths))]
 
 

@@ -45,7 +45,9 @@ def backfill(
       BusyError: Another backfill writes it.
     """
     found = event_files(declaration, events)
-    asking = find_files(requests) if requests is not None else _dataset_events(declaration, found)
+    asking = (
+        find_files(requests, named="--requests PATH") if requests is not None else _dataset_events(declaration, found)
+    )
     options = PipelineOptions(list(engine.beam_args))
     workers_reach(options, [*(file.path for _, file in found), *(file.path for file in asking), str(output)])
     split = shards or shards_for([*(file for _, file in found), *asking])

@@ -53,7 +53,7 @@ def read(declaration: Declaration, store: str, requests: str, output: Path) -> R
     """
     if declaration.live is None:
         raise DeclarationError("live: there are no live features to read. Declare one under live.features.")
-    files = find_files(requests)
+    files = find_files(requests, named="--requests PATH")
     if not output.absolute().parent.is_dir():
         raise OutputError(
             f"{output}: cannot be written: there is no such directory. Make it, or name another with --output FILE."

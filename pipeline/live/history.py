@@ -27,6 +27,7 @@ def event_files(declaration: Declaration, given: Mapping[str, Sequence[str]]) ->
     found: list[tuple[str, InputFile]] = []
     for name in dict.fromkeys(feature.source for feature in declaration.live_features.values()):
         places = given.get(name) or [sources[name].batch or declaration.data]
-        files = {file for place in places for file in find_files(place, declaration.spans, declaration.until)}
+        named = f"--events {name}=PATH, or in the declaration"
+        files = {file for place in places for file in find_files(place, declaration.spans, declaration.until, named)}
         found += [(name, file) for file in sorted(files, key=lambda file: file.path)]
     return found

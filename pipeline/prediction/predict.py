@@ -80,7 +80,7 @@ def predict(
         raise DeclarationError("live: there are no live features to look up. Leave out --events and --store.")
     _check_names(declaration, store)
     check_model(model, declaration)
-    files = find_files(requests)
+    files = find_files(requests, named="--requests PATH")
     history = event_files(declaration, events or {}) if declaration.live and store is None else []
     options = PipelineOptions(list(engine.beam_args))
     workers_reach(options, [*(file.path for file in files), *(file.path for _, file in history), str(output)])

@@ -244,7 +244,7 @@ class RecordedPartition(Partition):
 def _find(source: Recorded, read: set[str]) -> list[InputFile]:
     """The files to read next: all at once, or the next one of a growing directory."""
     if not source.options.follow:
-        return [] if read else list(source.files) or find_files(source.path)
+        return [] if read else list(source.files) or find_files(source.path, named="--source [SOURCE=]URL")
     directory = Path(source.path)
     if not directory.is_dir():
         raise InputError(f"{source.path}: with follow=true a directory is read; there is none. Make it, or correct it.")

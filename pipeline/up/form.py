@@ -86,7 +86,7 @@ def _rows(declaration: Declaration, names: list[str], since: int) -> Iterator[di
     """The named columns of the rows from a time on; a null is left out."""
     time, columns = declaration.time, declaration.columns
     assert time is not None
-    for file in find_files(declaration.data, declaration.spans):
+    for file in find_files(declaration.data, declaration.spans, named="--features FILE"):
         for _, batch in read_batches(file, columns, {name: columns[name] for name in (time, *names)}, []):
             times, _ = conform(batch.column(time), columns[time], time)
             after = np.flatnonzero(times.fill_null(since - 1).to_numpy() >= since)

@@ -90,4 +90,4 @@ def as_text(micros: int) -> str:
 
 def _ingest_times(data: str, spans: int, columns: dict[str, Typed], time: str, ingest_time: str | None) -> np.ndarray:
     """int64, shape (items,): microseconds."""
-    return read_events(find_files(data, spans), columns, time, ingest_time, False).ingest
+    return read_events(find_files(data, spans, named="--features FILE"), columns, time, ingest_time, False).ingest

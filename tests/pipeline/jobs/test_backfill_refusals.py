@@ -105,11 +105,17 @@ def test_a_null_id(place: Place) -> None:
     assert "a value in every request, because it is the request's identity" in said
 
 
+def test_requests_that_are_not_there(place: Place) -> None:
+    said = "nowhere.csv: no such file or directory. Name the data with --requests PATH."
+    assert place.refusal(place.directory / "nowhere.csv") == said
+
+
 def test_events_that_cannot_be_read(place: Place) -> None:
     (place.directory / "payments.csv").write_text("paid,logged\n1,2\n")
     assert "payments.csv: the column cab, number, amount, kind is missing" in place.refusal()
     (place.directory / "payments.csv").unlink()
-    assert "payments.csv: no such file or directory" in place.refusal()
+    said = "payments.csv: no such file or directory. Name the data with --events payments=PATH, or in the declaration."
+    assert place.refusal() == said
 
 
 def test_events_that_do_not_count_are_told_by_reason(place: Place) -> None:

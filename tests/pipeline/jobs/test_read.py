@@ -153,7 +153,9 @@ def test_a_request_that_does_not_fit(
 
 def test_what_is_no_request(tmp_path: Path, declaration: Declaration, store: str) -> None:
     output = tmp_path / "answers.parquet"
-    with pytest.raises(InputError, match=r"nowhere.csv: no such file"):
+    with pytest.raises(
+        InputError, match=r"nowhere.csv: no such file or directory\. Name the data with --requests PATH\.$"
+    ):
         read(declaration, store, f"{tmp_path}/nowhere.csv", output)
     (tmp_path / "header.csv").write_text(",".join(declaration.columns) + "\n")
     with pytest.raises(InputError, match=r"there are no requests\. Name their files with --requests PATH"):

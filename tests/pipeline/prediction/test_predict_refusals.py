@@ -97,12 +97,12 @@ def test_requests_that_do_not_fit(place: Place, change: dict[str, Any], said: st
     ("name", "content", "said"),
     [
         ("asked.csv", "at,cab,zone,fare,note,tip,big\n", "there are no requests. Name their files with --requests"),
-        ("asked.csv", "", "asked.csv: the file is empty"),
+        ("asked.csv", "", "asked.csv: the file is empty. Remove it, or name other data with --requests PATH."),
         ("asked.jsonl", "{", "asked.jsonl, row 1: not JSON: Expecting property name"),
         ("asked.parquet", "at,cab", "asked.parquet: cannot be read as parquet"),
         ("asked.txt", "at,cab", "asked.txt: the name does not say the format; accepted: .csv"),
         ("asked.csv", "at,cab,zone,fare,note,tip,big\n1,2,3\n", "asked.csv, row 1: read 3 fields in '1,2,3'"),
-        ("other.csv", "", "asked.csv: no such file or directory"),
+        ("other.csv", "", "asked.csv: no such file or directory. Name the data with --requests PATH."),
     ],
 )
 def test_files_that_are_no_requests(place: Place, name: str, content: str, said: str) -> None:

@@ -490,6 +490,11 @@ def test_a_file_that_sorts_before_one_that_was_read_is_refused(tmp_path: Path) -
     assert ids([partition.poll(10)]) == [2]
 
 
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"2\.csv: no such file or directory\. Name .* with --source \[SOURCE=\]URL"):
+        drained(opened(tmp_path / "2.csv"))
+
+
 def test_only_a_directory_can_grow(tmp_path: Path) -> None:
     path = written(tmp_path / "2.csv", [])
     with pytest.raises(InputError, match=r"2\.csv: with follow=true a directory is read; there is none\."):
