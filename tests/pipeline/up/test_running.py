@@ -117,10 +117,17 @@ def _complete(running: Running, row: dict[str, Any]) -> Any:
 
 
 def test_another_example_is_another_row(page: Any) -> None:
-    amount = page.locator("#predict").get_by_label("amount")
+    form = page.locator("#predict")
+    amount, time = form.get_by_label("amount"), form.get_by_label("at", exact=False).last
     before = amount.input_value()
+    time.fill("noon")
+    time.press("Enter")
+    playwright.expect(time).to_have_attribute("aria-invalid", "true")
     page.get_by_role("button", name="Another example").click()
     assert amount.input_value() != before
+    playwright.expect(time).to_have_value("")
+    form.get_by_role("button", name="Predict").click()
+    playwright.expect(page.locator("#score")).to_be_visible()
 
 
 def test_what_is_wrong_with_a_field_is_said_at_the_field(page: Any) -> None:
