@@ -39,7 +39,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Answers inference requests."""
 
     def __init__(self, core: Core, threads: futures.ThreadPoolExecutor) -> None:
-        """Args.
+        """Has its calls answered by threads of their own.
 
         Args:
           core: The models.
