@@ -1,4 +1,4 @@
-"""Evaluator: scores the eval split with the exported model, and has TFMA judge the scores.
+"""Evaluator: scores the eval split with the exported model, has TFMA compute the metrics, and judges these.
 
 The scores are made by `serving_default`, the signature that callers use. Each row is kept with its score, so that what
 was judged can be compared, bit for bit, with what any server answers.
@@ -6,7 +6,8 @@ was judged can be compared, bit for bit, with what any server answers.
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis import constants as tfma_constants
-from tensorflow_model_analysis.proto import validation_result_pb2
 from tfx import types
 from tfx.components.evaluator import constants
 from tfx.dsl.components.base import base_beam_component, base_beam_executor, executor_spec
@@ -24,6 +24,8 @@ from tfx.types.system_executions import Evaluate
 from tfx.utils import path_utils
 
 from modules.spec import EVAL, ROW_ID, Declaration
+from modules.spec.evaluation import Threshold
+from pipeline.components.log_loss import LogLoss
 from pipeline.components.reach import within_reach
 from pipeline.ingest.examples import example_files, example_types, read_examples, values_of
 from pipeline.ingest.files import at_hand, create_file
@@ -40,10 +42,10 @@ METRICS = {
     "precision": "Precision",
     "recall": "Recall",
     "accuracy": "BinaryAccuracy",
-    "log_loss": "BinaryCrossEntropy",
+    "log_loss": LogLoss.__name__,
     "calibration": "Calibration",
 }
-"""Our names of the metrics and TFMA's classes."""
+"""Our names of the metrics and their classes, all but one TFMA's."""
 
 MISSED_PROPERTY = "missed"
 """The blessing's property that says which thresholds were missed."""
@@ -55,7 +57,7 @@ _BATCH_ROWS = 1024
 
 
 def eval_config(declaration: Declaration, with_baseline: bool) -> tfma.EvalConfig:
-    """What TFMA computes and what it holds the model to."""
+    """What TFMA computes."""
     models = [tfma.ModelSpec(name=CANDIDATE, label_key=declaration.label.name, prediction_key=SCORE[CANDIDATE])]
     if with_baseline:
         models.append(
@@ -65,21 +67,8 @@ def eval_config(declaration: Declaration, with_baseline: bool) -> tfma.EvalConfi
         )
     metrics = [tfma.MetricConfig(class_name="ExampleCount")]
     for name, class_name in METRICS.items():
-        metric = tfma.MetricConfig(class_name=class_name, config=f'"name": "{name}"')
-        if threshold := declaration.evaluation.thresholds.get(name):  # type: ignore[call-overload]
-            over_all = metric.per_slice_thresholds.add(slicing_specs=[tfma.SlicingSpec()])
-            value, change = over_all.threshold.value_threshold, over_all.threshold.change_threshold
-            if threshold.at_least is not None:
-                value.lower_bound.value = threshold.at_least
-            if threshold.at_most is not None:
-                value.upper_bound.value = threshold.at_most
-            if threshold.may_worsen_by is not None and with_baseline:
-                lower = name in LOWER_IS_BETTER
-                change.direction = (
-                    tfma.MetricDirection.LOWER_IS_BETTER if lower else tfma.MetricDirection.HIGHER_IS_BETTER
-                )
-                change.absolute.value = threshold.may_worsen_by if lower else -threshold.may_worsen_by
-        metrics.append(metric)
+        module = LogLoss.__module__ if class_name == LogLoss.__name__ else ""
+        metrics.append(tfma.MetricConfig(class_name=class_name, module=module, config=f'"name": "{name}"'))
     slices = [tfma.SlicingSpec(), *(tfma.SlicingSpec(feature_keys=[name]) for name in declaration.evaluation.slices)]
     return tfma.EvalConfig(model_specs=models, metrics_specs=[tfma.MetricsSpec(metrics=metrics)], slicing_specs=slices)
 
@@ -127,25 +116,65 @@ def _as_rows(values: pa.Array) -> pa.Array:
     return pa.LargeListArray.from_arrays(offsets, values.drop_null())
 
 
-def missed_thresholds(result: validation_result_pb2.ValidationResult, declaration: Declaration) -> list[str]:
-    """Which thresholds the candidate missed, each with the value that it has."""
-    missed = []
-    for validations in result.metric_validations_per_slice:
-        for failure in validations.failures:
-            name, value = failure.metric_key.name, failure.metric_value.double_value.value
-            threshold = declaration.evaluation.thresholds[name]
-            if failure.metric_key.is_diff:
-                missed.append(
-                    f"{name} changed by {value:+.6g} from the last blessed model's, "
-                    f"and may worsen by {threshold.may_worsen_by:g}"
-                )
-            else:
-                bounds = [f"at least {threshold.at_least:g}" if threshold.at_least is not None else "",
-                          f"at most {threshold.at_most:g}" if threshold.at_most is not None else ""]  # fmt: skip
-                missed.append(f"{name} is {value:.6g}, and must be {' and '.join(filter(None, bounds))}")
-    if not result.validation_ok and not missed:
-        missed.append(f"TFMA withheld its blessing: {result}")
-    return missed
+def read_metrics(evaluation: str, model: str) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
+    """A model's metrics by slice, `()` being the whole eval split; NaN where one is undefined.
+
+    Empty for the baseline where there was none.
+    """
+    result = tfma.load_eval_result(evaluation, model_name=model)
+    if model == CANDIDATE and not result.slicing_metrics:  # TFMA drops the name of a model that is alone
+        result = tfma.load_eval_result(evaluation, model_name="")
+    return {
+        tuple((str(column), str(value)) for column, value in key): {
+            name: float(values[""][""][name]["doubleValue"]) for name in ("example_count", *METRICS)
+        }
+        for key, values in result.slicing_metrics
+    }
+
+
+def missed(name: str, threshold: Threshold, value: float, baseline: float | None) -> list[str]:
+    """What a metric misses of its threshold, in words; nothing if it is met.
+
+    A metric that is not finite meets no threshold, and none is compared with a baseline's that is not finite.
+
+    Args:
+      name: The metric.
+      threshold: What the declaration asks of it.
+      value: The candidate's.
+      baseline: The last blessed model's, if there is one.
+    """
+    if not math.isfinite(value):
+        return [f"{name} is {'undefined' if math.isnan(value) else 'infinite'}, which meets no threshold"]
+    words = []
+    low, high = threshold.at_least, threshold.at_most
+    if (low is not None and value < low) or (high is not None and value > high):
+        bounds = [f"at least {low:g}" if low is not None else "", f"at most {high:g}" if high is not None else ""]
+        words.append(f"{name} is {value:.6g}, and must be {' and '.join(filter(None, bounds))}")
+    if threshold.may_worsen_by is not None and baseline is not None and math.isfinite(baseline):
+        change = value - baseline
+        if (change if name in LOWER_IS_BETTER else -change) > threshold.may_worsen_by:
+            words.append(
+                f"{name} changed by {change:+.6g} from the last blessed model's, "
+                f"and may worsen by {threshold.may_worsen_by:g}"
+            )
+    return words
+
+
+def missed_thresholds(
+    metrics: Mapping[str, float], baseline: Mapping[str, float], declaration: Declaration
+) -> list[str]:
+    """What the candidate misses of all thresholds, in words.
+
+    Args:
+      metrics: The candidate's over the whole eval split.
+      baseline: The last blessed model's, empty if there is none.
+      declaration: Gives the thresholds.
+    """
+    return [
+        words
+        for name, threshold in declaration.evaluation.thresholds.items()
+        for words in missed(name, threshold, metrics[name], baseline.get(name))
+    ]
 
 
 def comparable(baseline: Signature, candidate: Signature) -> bool:
@@ -198,9 +227,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     eval_config=config, eval_shared_model=_scored_models(there), output_path=directory
                 )
             )
-        missed = missed_thresholds(tfma.load_validation_result(evaluation.uri), declaration)
-        blessed = not missed
-        blessing.set_string_custom_property(MISSED_PROPERTY, "; ".join(missed))
+        judged = {name: read_metrics(evaluation.uri, name)[()] for name in models}
+        misses = missed_thresholds(judged[CANDIDATE], judged.get(BASELINE, {}), declaration)
+        blessed = not misses
+        blessing.set_string_custom_property(MISSED_PROPERTY, "; ".join(misses))
         Path(blessing.uri, constants.BLESSED_FILE_NAME if blessed else constants.NOT_BLESSED_FILE_NAME).touch()
         blessing.set_int_custom_property(
             constants.ARTIFACT_PROPERTY_BLESSED_KEY, constants.BLESSED_VALUE if blessed else constants.NOT_BLESSED_VALUE

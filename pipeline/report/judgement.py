@@ -9,7 +9,7 @@ from tfx.types import artifact_utils
 
 from modules.spec import Declaration
 from modules.spec.evaluation import Threshold
-from pipeline.components.evaluator import BASELINE, LOWER_IS_BETTER, METRICS, MISSED_PROPERTY
+from pipeline.components.evaluator import BASELINE, LOWER_IS_BETTER, METRICS, MISSED_PROPERTY, missed
 from pipeline.orchestration.local_runner import Outputs
 from pipeline.report.numbers import change, metric
 from pipeline.results import figures
@@ -98,7 +98,6 @@ def judgements(
     rows = []
     for name in order:
         value, before, threshold = metrics[name], baseline.get(name), thresholds.get(name)
-        low, high = _bounds(name, threshold, before)
         rows.append(
             Judgement(
                 name=NAMES[name],
@@ -106,23 +105,18 @@ def judgements(
                 value=metric(value),
                 baseline="" if before is None else metric(before),
                 change="" if before is None else change(value - before),
-                asked=_asked(threshold, before is not None) if threshold else "",
-                met=low <= value <= high if threshold else None,
-                gauge=_gauge(name, value, before, (low, high) if threshold else None),
+                asked=_asked(threshold, before) if threshold else "",
+                met=not missed(name, threshold, value, before) if threshold else None,
+                gauge=_gauge(name, value, before, _bounds(name, threshold, before) if threshold else None),
             )
         )
     return tuple(rows)
 
 
-def _bounds(name: str, threshold: Threshold | None, baseline: float | None) -> tuple[float, float]:
-    """What is blessed, both ends included."""
-    low, high = -math.inf, math.inf
-    if threshold is None:
-        return low, high
-    if threshold.at_least is not None:
-        low = threshold.at_least
-    if threshold.at_most is not None:
-        high = threshold.at_most
+def _bounds(name: str, threshold: Threshold, baseline: float | None) -> tuple[float, float]:
+    """Where the bar is drawn as blessed; `missed` decides."""
+    low = -math.inf if threshold.at_least is None else threshold.at_least
+    high = math.inf if threshold.at_most is None else threshold.at_most
     if threshold.may_worsen_by is not None and baseline is not None and math.isfinite(baseline):
         if name in LOWER_IS_BETTER:
             high = min(high, baseline + threshold.may_worsen_by)
@@ -131,7 +125,7 @@ def _bounds(name: str, threshold: Threshold | None, baseline: float | None) -> t
     return low, high
 
 
-def _asked(threshold: Threshold, with_baseline: bool) -> str:
+def _asked(threshold: Threshold, baseline: float | None) -> str:
     parts = []
     if threshold.at_least is not None:
         parts.append(f"at least {threshold.at_least:g}")
@@ -139,7 +133,8 @@ def _asked(threshold: Threshold, with_baseline: bool) -> str:
         parts.append(f"at most {threshold.at_most:g}")
     if threshold.may_worsen_by is not None:
         worse = f"no worse than baseline by {threshold.may_worsen_by:g}"
-        parts.append(worse if with_baseline else f"{worse} (there is none)")
+        why = "there is none" if baseline is None else "" if math.isfinite(baseline) else f"it is {metric(baseline)}"
+        parts.append(f"{worse} ({why})" if why else worse)
     return ", ".join(parts)
 
 

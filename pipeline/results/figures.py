@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-import tensorflow_model_analysis as tfma
 import tensorflow_transform as tft
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 from tfx.components.evaluator.constants import ARTIFACT_PROPERTY_BLESSED_KEY, BLESSED_VALUE
@@ -19,7 +18,7 @@ from modules.paired import Pair, compare
 from modules.spec import EVAL, SPLITS, Declaration
 from modules.trainer import HISTORY_FILE
 from pipeline.components.ablation import read_pairs
-from pipeline.components.evaluator import BASELINE, CANDIDATE, METRICS
+from pipeline.components.evaluator import BASELINE, CANDIDATE, METRICS, read_metrics
 from pipeline.components.example_gen import read_summary
 from pipeline.components.parity_gate import read_checks
 from pipeline.components.pusher import VERSION_PROPERTY
@@ -85,20 +84,8 @@ def example(outputs: Outputs, declaration: Declaration) -> dict[str, float | int
 
 
 def sliced_metrics(outputs: Outputs, model: str = CANDIDATE) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
-    """A model's metrics by slice, `()` being the whole eval split; NaN where one is undefined.
-
-    Empty for the baseline where there was none.
-    """
-    uri = _uri(outputs, "evaluation")
-    result = tfma.load_eval_result(uri, model_name=model)
-    if model == CANDIDATE and not result.slicing_metrics:  # TFMA drops the name of a model that is alone
-        result = tfma.load_eval_result(uri, model_name="")
-    return {
-        tuple((str(column), str(value)) for column, value in key): {
-            name: float(values[""][""][name]["doubleValue"]) for name in ("example_count", *METRICS)
-        }
-        for key, values in result.slicing_metrics
-    }
+    """A model's metrics by slice, see `read_metrics`."""
+    return read_metrics(_uri(outputs, "evaluation"), model)
 
 
 def metrics(outputs: Outputs) -> dict[str, float]:

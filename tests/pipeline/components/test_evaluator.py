@@ -1,27 +1,32 @@
 """What TFMA is asked, what is made of its answer, and which models can be compared."""
 
 import dataclasses
+import math
+from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pyarrow as pa
 import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
-from google.protobuf import text_format
-from tensorflow_model_analysis.proto import validation_result_pb2
 
 from modules.spec import Declaration, load_declaration
-from pipeline.components.evaluator import METRICS, _as_rows, comparable, eval_config, missed_thresholds
+from pipeline.components.evaluator import (
+    METRICS,
+    _as_rows,
+    _scored_models,
+    comparable,
+    eval_config,
+    missed_thresholds,
+    read_metrics,
+)
+from tests.artifacts import taxi
 from tests.pipeline.cli.trips import DATASET
 
 
 def declared(thresholds: str) -> Declaration:
     return load_declaration(DATASET / "features.yaml", [f"evaluation.thresholds={thresholds}"])
-
-
-def metric(config: tfma.EvalConfig, name: str) -> tfma.MetricConfig:
-    [found] = [metric for metric in config.metrics_specs[0].metrics if f'"{name}"' in metric.config]
-    return found
 
 
 def test_every_metric_is_asked_for_over_all_rows_and_each_slice() -> None:
@@ -31,80 +36,78 @@ def test_every_metric_is_asked_for_over_all_rows_and_each_slice() -> None:
     assert [model.name for model in config.model_specs] == ["candidate"]
 
 
-@pytest.mark.parametrize(
-    ("threshold", "lower", "upper"),
-    [
-        ("at_least: 0.7", 0.7, None),
-        ("at_most: 0.9", None, 0.9),
-        ("at_least: 0.0", 0.0, None),  # zero is a bound, and not the absence of one
-        ("at_least: 0.7, at_most: 0.9", 0.7, 0.9),
-    ],
-)
-def test_bounds(threshold: str, lower: float | None, upper: float | None) -> None:
-    [over_all] = metric(
-        eval_config(declared(f"{{auc: {{{threshold}}}}}"), with_baseline=False), "auc"
-    ).per_slice_thresholds
-    value = over_all.threshold.value_threshold
-    assert (value.lower_bound.value if value.HasField("lower_bound") else None) == lower
-    assert (value.upper_bound.value if value.HasField("upper_bound") else None) == upper
-    assert not over_all.threshold.HasField("change_threshold")
-    assert list(over_all.slicing_specs) == [tfma.SlicingSpec()]
+VALUES = {"auc": 0.75, "precision": 0.5, "recall": 1.0, "accuracy": 0.8, "log_loss": 0.5, "calibration": 1.0}
 
 
 @pytest.mark.parametrize(
-    ("name", "direction", "absolute"),
+    ("thresholds", "changed", "expected"),
     [
-        ("auc", tfma.MetricDirection.HIGHER_IS_BETTER, -0.01),  # may fall
-        ("log_loss", tfma.MetricDirection.LOWER_IS_BETTER, 0.01),  # may rise
-    ],
-)
-def test_may_worsen_by(name: str, direction: int, absolute: float) -> None:
-    declaration = declared(f"{{{name}: {{may_worsen_by: 0.01}}}}")
-    [over_all] = metric(eval_config(declaration, with_baseline=True), name).per_slice_thresholds
-    assert over_all.threshold.change_threshold.direction == direction
-    assert over_all.threshold.change_threshold.absolute.value == absolute
-    [alone] = metric(eval_config(declaration, with_baseline=False), name).per_slice_thresholds
-    assert not alone.threshold.HasField("change_threshold")  # there is nothing to be worse than
-
-
-def result(text: str) -> validation_result_pb2.ValidationResult:
-    return text_format.Parse(text, validation_result_pb2.ValidationResult())
-
-
-def per_slice(*failures: str) -> str:
-    return f"metric_validations_per_slice {{ {' '.join(failures)} }}"
-
-
-def failure(key: str, value: float) -> str:
-    return f"failures {{ metric_key {{ {key} }} metric_value {{ double_value {{ value: {value} }} }} }}"
-
-
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ("validation_ok: true", []),
+        ("{auc: {at_least: 0.75}, log_loss: {at_most: 0.5}}", {}, []),  # the bound itself is met
+        ("{auc: {at_least: 0.7}}", {"auc": 0.65}, ["auc is 0.65, and must be at least 0.7"]),
+        ("{auc: {at_most: 0.0}}", {}, ["auc is 0.75, and must be at most 0"]),  # zero is a bound
         (
-            per_slice(failure("name: 'auc'", 0.65)),
-            ["auc is 0.65, and must be at least 0.7"],
-        ),
-        (
-            per_slice(failure("name: 'calibration'", 2), failure("name: 'auc'", 0.1)),
+            "{calibration: {at_least: 0.8, at_most: 1.25}, auc: {at_least: 0.7}}",
+            {"calibration": 2.0, "auc": 0.1},
             ["calibration is 2, and must be at least 0.8 and at most 1.25", "auc is 0.1, and must be at least 0.7"],
         ),
-        (
-            per_slice(failure("name: 'auc' is_diff: true", -0.25)),
-            ["auc changed by -0.25 from the last blessed model's, and may worsen by 0.01"],
-        ),
+        ("{precision: {at_least: 0.0}}", {"precision": math.nan}, ["precision is undefined, which meets no threshold"]),
+        ("{calibration: {at_least: 0.5}}", {"calibration": math.inf}, ["calibration is infinite, which meets no thresh"
+         "old"]),
+        ("{auc: {at_least: 0.7}}", {"precision": math.nan}, []),  # nothing is asked of it
+    ],
+)  # fmt: skip
+def test_missed_thresholds(thresholds: str, changed: dict[str, float], expected: list[str]) -> None:
+    assert missed_thresholds(VALUES | changed, {}, declared(thresholds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "baseline", "expected"),
+    [
+        ("auc", 0.875, ["auc changed by -0.125 from the last blessed model's, and may worsen by 0.0625"]),
+        ("auc", 0.8125, []),
+        ("auc", 0.1, []),
+        ("log_loss", 0.375, ["log_loss changed by +0.125 from the last blessed model's, and may worsen by 0.0625"]),
+        ("log_loss", 0.4375, []),
+        ("log_loss", 0.9, []),
+        ("log_loss", None, []),  # there is nothing to be worse than
+        ("log_loss", math.nan, []),
+        ("log_loss", math.inf, []),
     ],
 )
-def test_missed_thresholds(answer: str, expected: list[str]) -> None:
-    declaration = declared("{auc: {at_least: 0.7, may_worsen_by: 0.01}, calibration: {at_least: 0.8, at_most: 1.25}}")
-    assert missed_thresholds(result(answer), declaration) == expected
+def test_may_worsen_by(name: str, baseline: float | None, expected: list[str]) -> None:
+    before = {} if baseline is None else VALUES | {name: baseline}
+    assert missed_thresholds(VALUES, before, declared(f"{{{name}: {{may_worsen_by: 0.0625}}}}")) == expected
 
 
-def test_a_blessing_that_is_withheld_without_a_reason_is_withheld() -> None:
-    [missed] = missed_thresholds(result("validation_ok: false"), declared("{auc: {at_least: 0.7}}"))
-    assert missed.startswith("TFMA withheld its blessing")
+def test_the_log_loss_of_scores_of_0_and_1_is_finite(tmp_path: Path) -> None:
+    labels, scores = [0, 1, 0, 1, 0, 1], [0.0, 1.0, 1.0, 0.0, 0.25, 0.75]
+    name = taxi().label.name
+    batch = pa.RecordBatch.from_pydict(
+        {
+            name: _as_rows(pa.array(labels)),
+            "score": _as_rows(pa.array(scores, pa.float32())),
+            "baseline_score": _as_rows(pa.array([0.25] * len(labels), pa.float32())),
+            "payment_type": _as_rows(pa.array([b"Cash"] * len(labels), pa.large_binary())),
+        }
+    )
+    models = {"candidate": str(tmp_path), "baseline": str(tmp_path)}
+    with beam.Pipeline() as pipeline:
+        _ = (
+            pipeline
+            | beam.Create([batch])
+            | tfma.ExtractEvaluateAndWriteResults(
+                eval_config=eval_config(taxi(), with_baseline=True),
+                eval_shared_model=_scored_models(models),
+                output_path=str(tmp_path),
+            )
+        )
+    epsilon = 2**-23
+    right, wrong = -math.log1p(-epsilon), -math.log(epsilon)
+    expected = (2 * right + 2 * wrong - 2 * math.log(0.75)) / 6
+    found = read_metrics(str(tmp_path), "candidate")
+    assert [each["log_loss"] for each in found.values()] == pytest.approx([expected, expected], rel=1e-7)
+    before = read_metrics(str(tmp_path), "baseline")[()]
+    assert before["log_loss"] == pytest.approx((-math.log(0.75) - math.log(0.25)) / 2)
 
 
 @dataclasses.dataclass(frozen=True)

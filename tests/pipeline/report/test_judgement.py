@@ -57,9 +57,17 @@ def test_an_undefined_metric_is_never_met() -> None:
     assert (row.value, row.met, row.gauge) == ("undefined", False, None)
 
 
-def test_an_infinite_log_loss_is_said() -> None:
-    [row, *_] = judgements(METRICS | {"log_loss": math.inf}, METRICS, _with(log_loss={"may_worsen_by": 0.1}))
+def test_an_infinite_metric_is_said() -> None:
+    [row, *_] = judgements(METRICS | {"calibration": math.inf}, METRICS, _with(calibration={"at_least": 0.1}))
     assert (row.value, row.change, row.met, row.gauge) == ("inf", "+inf", False, None)
+
+
+def test_a_baseline_that_is_undefined_is_not_compared() -> None:
+    declaration = _with(precision={"may_worsen_by": 0.1})
+    [row, *_] = judgements(METRICS, METRICS | {"precision": math.nan}, declaration)
+    assert (row.asked, row.met) == ("no worse than baseline by 0.1 (it is undefined)", True)
+    [row, *_] = judgements(METRICS | {"precision": math.nan}, METRICS, declaration)
+    assert (row.asked, row.met) == ("no worse than baseline by 0.1", False)
 
 
 def _slices(values: dict[str, dict[str, float]]) -> dict[tuple[tuple[str, str], ...], dict[str, float]]:
