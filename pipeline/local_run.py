@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from modules.paired import compare
-from modules.spec import Declaration, DeclarationError, NotBlessedError, ParityError
+from modules.spec import AnomalyError, Declaration, DeclarationError, NotBlessedError, ParityError
 from pipeline.ingest.files import InputFile, find_files
 from pipeline.live.history import event_files
 from pipeline.orchestration.digests import code_digest, content_digest, digest
@@ -51,6 +51,8 @@ class RunSettings:
     """With which another command finds the same declaration."""
     beam_args: tuple[str, ...] = ()
     """Where Beam's jobs run; none: in this process."""
+    accept: str = "uv run twinbeam schema accept"
+    """The command that takes the same data into the curated schema."""
 
 
 def unchanged(settings: RunSettings, run_digest: str) -> RunRecord | None:
@@ -80,7 +82,7 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
     started = time.monotonic()
     if not settings.schema_file.exists():
         raise DeclarationError(
-            f"{settings.schema_file}: there is no curated schema. `twinbeam schema accept` writes one from the data; "
+            f"{settings.schema_file}: there is no curated schema. `{settings.accept}` writes one from the data; "
             "look at it, then run again."
         )
     found = _look(settings)
@@ -102,6 +104,8 @@ def run(settings: RunSettings, progress: Progress) -> tuple[RunRecord, bool]:
     ran = _Ran()
     try:
         _execute(pipeline, run_id, progress, ran)
+    except AnomalyError as error:
+        raise AnomalyError(f"{error}\naccept it  {settings.accept}") from None
     except (NotBlessedError, ParityError) as error:
         record = _record(settings, found, run_id, ran, None, time.monotonic() - started)
         write_report(record, declaration, ran.outputs, workspace.withheld_report, settings.options)

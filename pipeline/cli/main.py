@@ -9,6 +9,7 @@ Exit codes: 0 done; 1 unexpected error; 2 wrong options; 3 declaration; 4 data o
 import contextlib
 import datetime
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -125,19 +126,21 @@ def run_command(
         if runner == "dataflow":
             name = job_name_of(declaration, job_name, "run")
             beam_args = (*load_settings(dataflow, dataflow_set).beam_args(name), "--beam_plugins=tfx")
-    same = _unless_default("--features", features, DEFAULT_FEATURES)
-    same += [word for each in overrides for word in ("--set", each)]
-    same += ["--set", f"data={json.dumps(data)}"] if data else []
+    where = _unless_default("--features", features, DEFAULT_FEATURES)
+    sets = [word for each in overrides for word in ("--set", each)]
+    same = [*where, *sets, *(["--set", f"data={json.dumps(data)}"] if data else [])]
+    where += _unless_default("--output", output, DEFAULT_OUTPUT)
+    accept = shlex.join(
+        ["uv", "run", "twinbeam", "schema", "accept", *where, *(["--data", data] if data else []), *sets]
+    )
     schema_file, workspace = features.parent / "schema.pbtxt", Workspace(output)
-    settings = RunSettings(declaration, schema_file, workspace, tune, keep, cache, tuple(same), beam_args)
+    settings = RunSettings(declaration, schema_file, workspace, tune, keep, cache, tuple(same), beam_args, accept)
     with _watched(settings, debug, as_json) as (console, progress):
         record, ran = run(settings, progress)
         progress.close()
         if as_json:
             _print_json(console, {"ran": ran} | record.model_dump(mode="json"))
         else:
-            where = _unless_default("--features", features, DEFAULT_FEATURES)
-            where += _unless_default("--output", output, DEFAULT_OUTPUT)
             print_summary(console, record, settings.workspace, where, ran)
 
 

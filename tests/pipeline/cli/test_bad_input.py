@@ -119,7 +119,7 @@ def test_a_parquet_column_of_another_type(served: Trips) -> None:
         (lambda trips: trips.features.unlink(), [], "features.yaml: no such file. Name a declaration with --feat"),
         (lambda trips: None, ["--set", "training.stepz=3"], "--set.*training.stepz: unknown field; accepted: steps, "),
         (lambda trips: trips.schema.unlink(), [],
-         r"schema\.pbtxt: there is no curated schema\. `twinbeam schema accept` writes one from the data"),
+         r"schema\.pbtxt: there is no curated schema\. `uv run twinbeam schema accept --features .*` writes one from"),
         (lambda trips: trips.schema.write_text("feature {"), [], r"schema\.pbtxt: not a schema in text format: 1:9"),
         (lambda trips: trips.schema.write_bytes(b"\xff"), [], r"schema\.pbtxt: not a schema in text format: .*utf-8"),
     ],

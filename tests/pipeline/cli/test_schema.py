@@ -1,10 +1,12 @@
 """Data against the curated schema: anomalies stop a run, and `schema accept` takes them in."""
 
 import re
+import shlex
 import signal
 
 import pytest
 
+from tests.pipeline.cli.in_process import call
 from tests.pipeline.cli.trips import Trips, finish, read_csv, wait_for
 
 ANOMALIES = 5
@@ -34,7 +36,7 @@ def anomalies(err: str) -> dict[tuple[str, str], int]:
 
 @pytest.mark.slow
 def test_anomalies_stop_the_run_until_they_are_accepted(barter: Trips) -> None:
-    stopped = barter.call("run")
+    stopped = barter.call("run", "--set", "training.steps=20")
     assert stopped.exit_code == ANOMALIES
     assert "the data contradicts the curated schema:" in stopped.err
     assert "Barter" in stopped.err
@@ -44,7 +46,9 @@ def test_anomalies_stop_the_run_until_they_are_accepted(barter: Trips) -> None:
     assert sum(rows for (_, feature), rows in found.items() if feature == "fare") == cheap(barter)
     assert barter.pushed() == {}
 
-    accepted = barter.call("schema accept", "--json")
+    command = shlex.split(stopped.err.partition("\naccept it  uv run twinbeam ")[2])
+    assert command == barter.arguments("schema accept", "--set", "training.steps=20")
+    accepted = call(*command, "--json")
     assert accepted.exit_code == 0
     assert accepted.result == {
         "schema": str(barter.schema),
