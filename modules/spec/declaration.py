@@ -3,7 +3,7 @@
 import datetime
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -73,36 +73,37 @@ class Declaration(Frozen):
         if self.evaluation.ablation_seeds and not self.live:
             with within("evaluation"):
                 raise FieldError("0, because without live features there is nothing to leave out", "ablation_seeds")
-        for what, name in [("split.key", self.split.key), *(("evaluation.slices", s) for s in self.evaluation.slices)]:
-            if name is not None and (name not in self.columns or self.columns[name].role not in ("feature", "key")):
-                raise ValueError(f"for {what} a column with role: feature or key, not {name!r}")
+        if self.split.key is not None:
+            self._check_column(self.split.key, ("feature", "key"), "split", "key")
+        for place, name in enumerate(self.evaluation.slices):
+            self._check_column(name, ("feature", "key"), "evaluation", "slices", place)
         return self
 
     def _check_roles(self) -> None:
         for role in ("time", "id"):
-            if len(found := self._with_role(role)) > 1:
-                raise ValueError(f"at most one column with role: {role}, not {', '.join(found)}")
+            for other in self._with_role(role)[1:]:
+                first = self._with_role(role)[0]
+                raise FieldError(f"another role, because {first} has role: {role}", "columns", other, "role")
         if self.split.by == "time" and not self._with_role("time"):
-            raise ValueError("a column with role: time, because split.by is time")
+            raise FieldError("hash, or a column with role: time beside it", "split", "by")
         if not self.features:
-            raise ValueError("at least one column with role: feature")
+            raise FieldError("at least one column with role: feature", "columns")
 
     def _check_names(self) -> None:
         taken = {ROW_ID: "the row's identity"}
         taken |= {name + PRESENT_SUFFIX: f"the presence of {name}" for name in self.features}
-        if self.label.name in taken:
-            raise ValueError(f"another name for the label than {self.label.name}, which is {taken[self.label.name]}")
-        taken[self.label.name] = "the label"
-        for name in (*self.features, self.label.name):
-            if not name.isidentifier() or not name.isascii():
-                raise ValueError(
-                    f"for {name} a name of letters, digits and underscores, because it names a model input"
-                )
+        others = {name: "a column" for name in self.columns if name != self.label.column} | taken
+        with within("label", "name"):
+            if self.label.name in others:
+                raise FieldError(f"another name, because {self.label.name} is {others[self.label.name]}")
+            check_name(self.label.name, "names a model input")
         for name, column in self.columns.items():
-            own_label = name == self.label.column
-            own_id = name == ROW_ID and column.role == "id"
-            if name in taken and not own_label and not own_id:
-                raise ValueError(f"another name for the column {name}, which is {taken[name]}")
+            with within("columns", name):
+                if column.role == "feature":
+                    check_name(name, "names a model input")
+                own_id = name == ROW_ID and column.role == "id"
+                if name in taken and name != self.label.column and not own_id:
+                    raise FieldError(f"another name than {name}, which is {taken[name]}")
 
     def _check_live(self) -> None:
         if self.live is None:
@@ -121,25 +122,27 @@ class Declaration(Frozen):
             self.live.check(self.columns)
 
     def _check_label(self) -> None:
-        label = self.label
-        if (label.column is None) == (label.ratio_above is None):
-            raise ValueError("for label either column or ratio_above")
-        for name in label.columns:
-            if name not in self.columns or self.columns[name].role == "ignored":
-                raise ValueError(f"for label a declared column that is not ignored, not {name!r}")
-        if label.column and (
-            self.columns[label.column].role != "label" or self._type(label.column) not in ("int", "bool")
-        ):
-            raise ValueError(f"for label.column a column with role: label and type int or bool, not {label.column}")
-        if label.ratio_above:
-            for name in label.columns:
-                if self._type(name) not in ("int", "float"):
-                    raise ValueError(f"for label.ratio_above columns of type int or float, not {name}")
-            if self.columns[label.ratio_above.numerator].role != "label":
-                raise ValueError(f"role: label for {label.ratio_above.numerator}, which makes the label")
+        column, ratio = self.label.column, self.label.ratio_above
+        if (column is None) == (ratio is None):
+            raise FieldError("either column or ratio_above", "label")
+        if column is not None:
+            self._check_column(column, ("label",), "label", "column", types=("int", "bool"))
+        if ratio is not None:
+            numbers, known = ("int", "float"), ("feature", "key", "label", "id")
+            with within("label", "ratio_above"):
+                self._check_column(ratio.numerator, ("label",), "numerator", types=numbers)
+                self._check_column(ratio.denominator, known, "denominator", types=numbers)
 
-    def _type(self, name: str) -> str:
-        return self.columns[name].type
+    def _check_column(self, name: str, roles: Sequence[str], *location: str | int, types: Sequence[str] = ()) -> None:
+        """Checks that a field names a column of one of the roles, and of one of the types if some are given."""
+        fitting = [
+            each
+            for each, column in self.columns.items()
+            if column.role in roles and (not types or column.type in types)
+        ]
+        if name not in fitting:
+            kind = f"a column with role: {' or '.join(roles)}" + (f", and type: {' or '.join(types)}" if types else "")
+            raise FieldError(f"{kind} ({', '.join(fitting) or 'there is none'})", *location)
 
     def _with_role(self, role: str) -> tuple[str, ...]:
         return tuple(name for name, column in self.columns.items() if column.role == role)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from modules.spec.field_error import FieldError
 from modules.spec.frozen import Frozen
 
 Metric = Literal["auc", "precision", "recall", "accuracy", "log_loss", "calibration"]
@@ -24,6 +25,8 @@ class Threshold(Frozen):
     def _says_something(self) -> Self:
         if self.at_least is None and self.at_most is None and self.may_worsen_by is None:
             raise ValueError("at least one of at_least, at_most and may_worsen_by")
+        if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
+            raise FieldError(f"at most at_most, which is {self.at_most:g}", "at_least")
         return self
 
 
@@ -53,8 +56,9 @@ class Evaluation(Frozen):
     @model_validator(mode="after")
     def _judged(self) -> Self:
         if not self.thresholds:
-            raise ValueError("at least one threshold, such as auc: {at_least: 0.7}")
+            raise FieldError("at least one threshold, such as auc: {at_least: 0.7}", "thresholds")
         calibration = self.thresholds.get("calibration")
         if calibration and calibration.may_worsen_by is not None:
-            raise ValueError("no may_worsen_by for calibration, which has no better direction")
+            why = "no may_worsen_by for calibration, which has no better direction"
+            raise FieldError(why, "thresholds", "calibration", "may_worsen_by")
         return self

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from modules.spec.field_error import FieldError
 from modules.spec.frozen import Frozen
 
 TRAIN, VALIDATION, EVAL = SPLITS = ("train", "validation", "eval")
@@ -32,9 +33,9 @@ class Split(Frozen):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.by == "hash" and self.key is None:
-            raise ValueError("a key with by: hash, the column whose values are kept together")
+            raise FieldError("with by: hash, the column whose values are kept together", "key")
         if self.by == "time" and self.key is not None:
-            raise ValueError("no key with by: time")
+            raise FieldError("no key with by: time", "key")
         if self.validation + self.eval >= 1:
-            raise ValueError("validation and eval that leave rows to train on: together below 1")
+            raise FieldError("validation and eval that leave rows to train on: together below 1", "eval")
         return self

@@ -10,86 +10,114 @@ from modules.spec import SPLITS, Declaration
 from modules.spec.split import Split
 from tests.modules.spec.shop import SHOP, load, refusal
 
+LABEL = "a column with role: label, and type: int or bool (bought)"
+KEPT = "a column with role: feature or key (price, count, colour, gift, shopper)"
 RATIO = "{numerator: spent, denominator: price, threshold: 1/5, scale: 100}"
 
 
+IDENTIFIER = "a name of letters, digits and underscores, because it names a model input"
+
+
 @pytest.mark.parametrize(
-    ("overrides", "accepted"),
+    ("before", "after", "message"),
     [
-        (["columns.late={type: timestamp, role: time}"], "at most one column with role: time, not at, late"),
         (
-            ["columns.a={type: int, role: id}", "columns.b={type: int, role: id}"],
-            "at most one column with role: id, not a, b",
-        ),
-        (["columns.at.role=ignored"], "a column with role: time, because split.by is time"),
-        (
-            [f"columns.{name}={{type: float, role: ignored}}" for name in ("price", "count", "colour", "gift")],
-            "at least one column with role: feature",
+            "note: {type: string, role: ignored}",
+            "note: {type: timestamp, role: time}",
+            '10: columns.note.role: read "time"; accepted: another role, because at has role: time.',
         ),
         (
-            ["columns.unit price={type: float, role: feature, transform: {name: scale}}"],
-            "for unit price a name of letters, digits and underscores, because it names a model input",
+            "spent: {type: float, role: label}",
+            "spent: {type: int, role: id}\n  b: {type: int, role: id}",
+            '12: columns.b.role: read "id"; accepted: another role, because spent has role: id.',
         ),
         (
-            ["columns.größe={type: float, role: feature, transform: {name: scale}}"],
-            "for größe a name of letters, digits and underscores, because it names a model input",
+            "unit: s, role: time",
+            "unit: s, role: ignored",
+            '14: split.by: read "time"; accepted: hash, or a column with role: time beside it.',
+        ),
+        ("  gift:", "  gift card:", f'8: columns.gift card: read {{"type": "bool", ...; accepted: {IDENTIFIER}.'),
+        ("  gift:", "  größe:", f'8: columns.größe: read {{"type": "bool", ...; accepted: {IDENTIFIER}.'),
+        ("name: bought", "name: is bought", f'13: label.name: read "is bought"; accepted: {IDENTIFIER}.'),
+        (
+            "  note: {type: string, role: ignored}",
+            "  row_id: {type: string, role: key}",  # role: id would do
+            '10: columns.row_id: read {"type": "string", "role": "key"}; '
+            "accepted: another name than row_id, which is the row's identity.",
         ),
         (
-            ["label={name: is bought, column: bought}"],
-            "for is bought a name of letters, digits and underscores, because it names a model input",
+            "  note: {type: string, role: ignored}",
+            "  count_present: {type: int, role: ignored}",
+            '10: columns.count_present: read {"type": "int", "role": "ignored"}; '
+            "accepted: another name than count_present, which is the presence of count.",
         ),
         (
-            ["columns.row_id={type: string, role: key}"],  # role: id would do
-            "another name for the column row_id, which is the row's identity",
+            "name: bought",
+            "name: price",
+            '13: label.name: read "price"; accepted: another name, because price is a column.',
         ),
         (
-            ["columns.count_present={type: int, role: ignored}"],
-            "another name for the column count_present, which is the presence of count",
-        ),
-        (["label.name=price"], "another name for the column price, which is the label"),
-        (["label.name=row_id"], "another name for the label than row_id, which is the row's identity"),
-        (["label.name=gift_present"], "another name for the label than gift_present, which is the presence of gift"),
-        (["label={name: bought}"], "for label either column or ratio_above"),
-        (
-            [f"label={{name: bought, column: bought, ratio_above: {RATIO}}}"],
-            "for label either column or ratio_above",
-        ),
-        (["label.column=bougth"], "for label a declared column that is not ignored, not 'bougth'"),
-        (["label.column=note"], "for label a declared column that is not ignored, not 'note'"),
-        (
-            ["label={name: y, column: count}"],  # a feature would tell the model the answer
-            "for label.column a column with role: label and type int or bool, not count",
+            "name: bought",
+            "name: row_id",
+            '13: label.name: read "row_id"; accepted: another name, because row_id is the row\'s identity.',
         ),
         (
-            ["label={name: y, column: spent}"],
-            "for label.column a column with role: label and type int or bool, not spent",
+            "name: bought",
+            "name: gift_present",
+            '13: label.name: read "gift_present"; '
+            "accepted: another name, because gift_present is the presence of gift.",
+        ),
+        (", column: bought", "", '13: label: read {"name": "bought"}; accepted: either column or ratio_above.'),
+        (
+            "column: bought",
+            f"column: bought, ratio_above: {RATIO}",
+            '13: label: read {"name": "bought", ...; accepted: either column or ratio_above.',
+        ),
+        ("column: bought", "column: bougth", f'13: label.column: read "bougth"; accepted: {LABEL}.'),
+        ("column: bought", "column: note", f'13: label.column: read "note"; accepted: {LABEL}.'),
+        (
+            "column: bought",
+            "column: count",
+            f'13: label.column: read "count"; accepted: {LABEL}.',
+        ),  # it tells the answer
+        ("column: bought", "column: spent", f'13: label.column: read "spent"; accepted: {LABEL}.'),
+        (
+            "column: bought",
+            f"ratio_above: {RATIO.replace('price', 'colour')}",
+            '13: label.ratio_above.denominator: read "colour"; accepted: a column with role: feature or key or label '
+            "or id, and type: int or float (price, count, spent, bought).",
         ),
         (
-            ["label={name: y, ratio_above: {numerator: spent, denominator: colour, threshold: 1/5, scale: 1}}"],
-            "for label.ratio_above columns of type int or float, not colour",
+            "column: bought",
+            f"ratio_above: {RATIO.replace('spent', 'count')}",
+            '13: label.ratio_above.numerator: read "count"; '
+            "accepted: a column with role: label, and type: int or float (spent, bought).",
         ),
         (
-            ["label={name: y, ratio_above: {numerator: count, denominator: price, threshold: 1/5, scale: 1}}"],
-            "role: label for count, which makes the label",
+            "by: time",
+            "by: hash, key: bought",
+            f'14: split.key: read "bought"; accepted: {KEPT}.',
         ),
+        ("by: time", "by: hash, key: shoper", f'14: split.key: read "shoper"; accepted: {KEPT}.'),
         (
-            ["split={by: hash, key: bought, validation: 0.1, eval: 0.1}"],
-            "for split.key a column with role: feature or key, not 'bought'",
-        ),
-        (
-            ["split={by: hash, key: shoper, validation: 0.1, eval: 0.1}"],
-            "for split.key a column with role: feature or key, not 'shoper'",
-        ),
-        (
-            ["evaluation.slices=[colour, note]"],
-            "for evaluation.slices a column with role: feature or key, not 'note'",
+            "evaluation: {",
+            "evaluation:\n  {slices: [colour,\n  note], ",
+            f'17: evaluation.slices.1: read "note"; accepted: {KEPT}.',
         ),
     ],
 )
-def test_sections_that_contradict_each_other_are_refused(tmp_path: Path, overrides: list[str], accepted: str) -> None:
-    message = refusal(tmp_path, *overrides)
-    assert message.startswith('features.yaml:1: the declaration: read {"dataset": "shop", ')
-    assert message.endswith(f"...; accepted: {accepted}.")
+def test_sections_that_contradict_each_other_are_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
+    start, _, end = f"features.yaml:{message}".partition("...")
+    said = refusal(tmp_path, text=SHOP.replace(before, after, 1))
+    assert said.startswith(start)
+    assert said.endswith(end)
+
+
+def test_a_declaration_without_features_is_refused(tmp_path: Path) -> None:
+    left_out = [f"columns.{name}={{type: float, role: ignored}}" for name in ("price", "count", "colour", "gift")]
+    message = refusal(tmp_path, *left_out)
+    assert message.startswith('features.yaml:3: columns: read {"at": ')
+    assert message.endswith("; accepted: at least one column with role: feature.")
 
 
 @pytest.mark.parametrize(
@@ -150,20 +178,34 @@ def test_a_field_names_what_it_accepts(tmp_path: Path, override: str, message: s
 
 
 @pytest.mark.parametrize(
-    ("override", "accepted"),
+    ("override", "message"),
     [
-        ("split.by=hash", "a key with by: hash, the column whose values are kept together"),
-        ("split.key=shopper", "no key with by: time"),
-        ("split.eval=0.9", "validation and eval that leave rows to train on: together below 1"),
-        ("evaluation.thresholds={}", "at least one threshold, such as auc: {at_least: 0.7}"),
+        (
+            "split.by=hash",
+            "split.key: read nothing; accepted: with by: hash, the column whose values are kept together.",
+        ),
+        ("split.key=shopper", 'split.key: read "shopper"; accepted: no key with by: time.'),
+        (
+            "split.eval=0.9",
+            "split.eval: read 0.9; accepted: validation and eval that leave rows to train on: together below 1.",
+        ),
+        (
+            "evaluation.thresholds={}",
+            "evaluation.thresholds: read {}; accepted: at least one threshold, such as auc: {at_least: 0.7}.",
+        ),
         (
             "evaluation.thresholds.calibration={may_worsen_by: 0.1}",
-            "no may_worsen_by for calibration, which has no better direction",
+            "evaluation.thresholds.calibration.may_worsen_by: read 0.1; "
+            "accepted: no may_worsen_by for calibration, which has no better direction.",
+        ),
+        (
+            "evaluation.thresholds.auc={at_least: 0.9, at_most: 0.8}",
+            "evaluation.thresholds.auc.at_least: read 0.9; accepted: at most at_most, which is 0.8.",
         ),
     ],
 )
-def test_a_section_that_contradicts_itself_is_refused(tmp_path: Path, override: str, accepted: str) -> None:
-    assert refusal(tmp_path, override).endswith(f"; accepted: {accepted}.")
+def test_a_section_that_contradicts_itself_is_refused(tmp_path: Path, override: str, message: str) -> None:
+    assert refusal(tmp_path, override).endswith(f": {message}")
 
 
 @pytest.mark.parametrize(
