@@ -47,7 +47,7 @@ def test_the_installed_package_is_whole(sdist: Path, tmp_path: Path) -> None:
         "pipeline",
         "schema",
     }
-    command = [sys.executable, "-m", "pipeline.cli.main", "validate", "--features", "site/schema/taxi/features.yaml"]
+    command = [str(target / "bin" / "twinbeam"), "validate", "--features", "site/schema/taxi/features.yaml"]
     env = os.environ | {"PYTHONPATH": str(target)}
     done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
     assert done.stdout == "site/schema/taxi/features.yaml: valid; 18 columns, 22 features, 8 of them live.\n", (

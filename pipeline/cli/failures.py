@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 
 from modules.spec import OutputError, TwinbeamError
+from pipeline.cli.interrupt import INTERRUPTED
 from pipeline.serving.versions import versions
 
-INTERRUPTED = 130
 UNEXPECTED = 1
 
 _NO_ROOM = re.compile(

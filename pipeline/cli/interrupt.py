@@ -10,6 +10,9 @@ import signal
 import types
 from collections.abc import Callable, Iterator
 
+INTERRUPTED = 130
+"""The exit code."""
+
 
 @contextlib.contextmanager
 def interrupt_ends(ending: Callable[[], int]) -> Iterator[None]:

@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from modules.spec import Declaration, InputError, OutputError
-from pipeline.cli.failures import INTERRUPTED, Failures, ending
-from pipeline.cli.interrupt import interrupt_ends
+from pipeline.cli.failures import Failures, ending
+from pipeline.cli.interrupt import INTERRUPTED, interrupt_ends
 from pipeline.cli.options import (
     DEFAULT_DATAFLOW,
     DEFAULT_DEAD_LETTERS,

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipeline.cli.failures import INTERRUPTED, Failures, ending
+from pipeline.cli.failures import Failures, ending
+from pipeline.cli.interrupt import INTERRUPTED
 from pipeline.cli.options import DEFAULT_FEATURES, DEFAULT_OUTPUT, Debug, Features, Output, Store, load
 from pipeline.cli.progress import TerminalProgress
 from pipeline.workspace import Workspace

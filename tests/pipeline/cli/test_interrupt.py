@@ -3,6 +3,8 @@
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from ml_metadata.proto import metadata_store_pb2
 from tfx.orchestration import metadata
 
 from pipeline.serving import versions
+from tests.conftest import ROOT
 from tests.pipeline.cli.trips import Trips, finish, wait_for
 
 INTERRUPTED, BUSY = 130, 8
@@ -66,6 +69,17 @@ def test_a_second_run_while_one_is_at_work(trips: Trips) -> None:
     assert second.exit_code == BUSY
     assert "another run is writing here" in second.err
     assert finish(process, signal.SIGINT).exit_code == INTERRUPTED
+
+
+def test_a_command_that_is_interrupted_while_it_starts() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "pipeline.cli", "validate"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        lines = iter(process.stderr.readline, "")
+        next(line for line in lines if line.rpartition("|")[2].strip() == "pydantic")
+        process.send_signal(signal.SIGINT)
+        said = [line for line in lines if not line.startswith("import time:")]
+    assert (process.returncode, said) == (INTERRUPTED, ["error: interrupted; nothing was pushed.\n"])
 
 
 def test_a_push_that_is_interrupted_leaves_nothing(again: Trips, monkeypatch: pytest.MonkeyPatch) -> None:
