@@ -190,7 +190,7 @@ def accept_command(
 def rollback(
     features: Features = DEFAULT_FEATURES,
     output: Output = DEFAULT_OUTPUT,
-    to: Annotated[int, typer.Option(help="The version to go back to; 0: the one before the newest.")] = 0,
+    to: Annotated[int, typer.Option(help="The version to go back to; 0: the one before the newest model's.")] = 0,
     as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:

@@ -2,6 +2,7 @@
 reads it. A version appears complete or not at all, whatever kills the process that writes it.
 """
 
+import filecmp
 import os
 import re
 import shutil
@@ -84,6 +85,9 @@ def push(model: Path, base: Path, complete: Callable[[Path], None] = lambda _: N
 def rollback(base: Path, to: int | None) -> tuple[int, int]:
     """Makes an earlier version the newest again, by pushing a copy of it.
 
+    A newest version that is a copy itself stands where its model was pushed first, so that going back twice goes back
+    two models.
+
     Args:
       base: The served model's directory.
       to: The version; None for the one before the newest.
@@ -96,9 +100,13 @@ def rollback(base: Path, to: int | None) -> tuple[int, int]:
     """
     found = versions(base)
     if to is None:
-        if len(found) < 2:
-            raise NotFoundError(f"{base}: there is no version before the newest to go back to; found {_listed(found)}.")
-        to = found[-2]
+        place = next((at for at, each in enumerate(found) if _same(base / str(each), newest(base))), 0)
+        if place == 0:
+            raise NotFoundError(
+                f"{base}: there is no version before the newest model's to go back to; found {_listed(found)}. "
+                "Name one with --to."
+            )
+        to = found[place - 1]
     return to, push(one(base, to), base)
 
 
@@ -110,6 +118,14 @@ def remove_old(base: Path, keep: int) -> list[int]:
         (base / str(version)).rename(hidden)
         shutil.rmtree(hidden)
     return old
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two versions hold the same files with the same content."""
+    files, others = (
+        {str(path.relative_to(base)) for path in base.rglob("*") if path.is_file()} for base in (one, other)
+    )
+    return files == others and not any(filecmp.cmpfiles(one, other, files, shallow=False)[1:])
 
 
 def _listed(found: list[int]) -> str:

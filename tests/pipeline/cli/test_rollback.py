@@ -34,6 +34,16 @@ def test_rollback(three: Trips, arguments: list[str], earlier: int) -> None:
     assert {path.name for path in three.serving.iterdir()} == {"1", "2", "3", "4"}
 
 
+def test_going_back_again_goes_further_back(three: Trips) -> None:
+    assert three.call("rollback", "--json").result["from"] == 2
+    assert three.call("rollback", "--json").result["from"] == 1
+    run = three.call("rollback")
+    assert "there is no version before the newest model's to go back to; found 1, 2, 3, 4, 5." in run.err
+    assert run.exit_code == NOT_FOUND
+    assert three.call("rollback", "--to", "3", "--json").result["from"] == 3
+    assert three.call("rollback", "--json").result["from"] == 2
+
+
 def test_rollback_says_what_it_did(three: Trips) -> None:
     run = three.call("rollback")
     assert run.out == f"version 4 is the newest, a copy of version 2: {three.serving / '4'}\n"
@@ -43,7 +53,11 @@ def test_rollback_says_what_it_did(three: Trips) -> None:
     ("keep", "arguments", "message"),
     [
         ([], [], "no model has been pushed here. Train one with `twinbeam run`."),
-        (["1"], [], "there is no version before the newest to go back to; found 1."),
+        (
+            ["1"],
+            [],
+            "there is no version before the newest model's to go back to; found 1. Name one with --to.",
+        ),
         (["1", "3"], ["--to", "2"], "there is no version 2; found 1, 3."),
     ],
 )

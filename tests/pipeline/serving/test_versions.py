@@ -124,7 +124,7 @@ def test_rollback_pushes_a_copy_of_the_earlier_version(tmp_path: Path, to: int |
 
 def test_rollback_needs_an_earlier_version(tmp_path: Path) -> None:
     push(model(tmp_path / "model"), tmp_path / "base")
-    with pytest.raises(NotFoundError, match=r"there is no version before the newest to go back to; found 1\.$"):
+    with pytest.raises(NotFoundError, match=r"there is no version before the newest model's to go back to; found 1\."):
         rollback(tmp_path / "base", None)
 
 
