@@ -136,3 +136,9 @@ def test_json_of_a_run_is_one_line_and_progress_goes_to_the_other_stream(again: 
     assert record.version == 1
     assert record.metrics.keys() >= {"auc", "log_loss"}
     assert re.search("^reused Trainer ", run.err, re.MULTILINE)
+
+
+def test_wrong_options_are_told_as_text() -> None:
+    run = call("validate", "--json", "--feature")
+    assert (run.exit_code, run.out) == (2, "")
+    assert "No such option: --feature" in run.err
