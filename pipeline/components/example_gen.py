@@ -121,12 +121,12 @@ def check(summary: Summary, declaration: Declaration) -> None:
             raise InputError(
                 f"column {name} is null in all {rows:,} rows. Mend the data, or declare it with role: ignored."
             )
-    for split in (TRAIN, EVAL):
+    for split, does in ((TRAIN, "learn from"), (EVAL, "be judged on")):
         ones, of = summary.positives.get(split, 0), summary.rows[split]
         if ones in (0, of):
             raise InputError(
                 f"the label {declaration.label.name} is {int(ones > 0)} in all {of:,} rows of the split {split}, "
-                "and a model cannot learn from one class. Give data with both, or change `label` or `split`."
+                f"and a model cannot {does} one class. Give data with both, or change `label` or `split`."
             )
 
 

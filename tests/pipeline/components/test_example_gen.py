@@ -44,8 +44,14 @@ def test_good_rows(declaration: Declaration) -> None:
             {"nulls": {"fare": 100}},
             "column fare is null in all 100 rows. Mend the data, or declare it with role: ignored",
         ),
-        ({"positives": {"train": 70, "eval": 1}}, "the label big_tip is 1 in all 70 rows of the split train, "),
-        ({"positives": {"train": 1}}, "the label big_tip is 0 in all 20 rows of the split eval, and a model cannot"),
+        (
+            {"positives": {"train": 70, "eval": 1}},
+            "the label big_tip is 1 in all 70 rows of the split train, and a model cannot learn",
+        ),
+        (
+            {"positives": {"train": 1}},
+            "the label big_tip is 0 in all 20 rows of the split eval, and a model cannot be judged",
+        ),
     ],
 )
 def test_rows_that_a_model_cannot_be_trained_on(
