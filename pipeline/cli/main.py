@@ -81,7 +81,7 @@ def _watched(settings: RunSettings, debug: bool, as_json: bool) -> Iterator[tupl
     serving = workspace.serving(settings.declaration.dataset)
     failures = Failures(debug, as_json, workspace.output, serving)
     with ending(failures), workspace.hold():
-        started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+        started = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%S.%fZ")
         log = workspace.logs / f"{started}.log"
         with noise_to(log) as files:
             out, err = (Console(file=file) for file in files)

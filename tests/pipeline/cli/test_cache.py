@@ -36,6 +36,12 @@ def test_nothing_changed(again: Trips) -> None:
     assert after == before
 
 
+def test_every_run_has_a_log_of_its_own(again: Trips) -> None:
+    logs = {re.findall("^log: (.*)$", again.call("run").out, re.MULTILINE)[0] for _ in range(4)}
+    assert logs <= {str(path) for path in (again.output / "logs").iterdir()}
+    assert len(logs) == 4
+
+
 def test_nothing_changed_as_json(again: Trips) -> None:
     run = again.call("run", "--json")
     assert run.result["ran"] is False
