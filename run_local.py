@@ -2,7 +2,8 @@
 
 import sys
 
-from pipeline.cli.main import app
+from pipeline.cli.__main__ import main
 
 if __name__ == "__main__":
-    app(["run", *sys.argv[1:]])
+    sys.argv.insert(1, "run")
+    main()
