@@ -63,7 +63,8 @@ def read_batches(
 
 
 def _why(error: Exception) -> str:
-    return str(error).rstrip(".\n") + ". Mend or remove the file."
+    text = str(error).rstrip(".\n")
+    return f"{text}. {'Save it as UTF-8' if 'UTF8' in text else 'Mend or remove the file'}."
 
 
 def _row_numbers(read: int, rows: int, skipped: list[int]) -> np.ndarray:

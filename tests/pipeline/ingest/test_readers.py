@@ -85,7 +85,7 @@ def test_csv(tmp_path: Path, content: str, a: list[Any], b: list[Any]) -> None:
         ("A,b\n1,2\n", r"the column a is missing; found A, b\."),
         ("a,b,a\n1,2,3\n", r"the column a is there twice\. Rename one\.$"),
         ("\n\n", r"the column a, b is missing; found \."),
-        (b"a,b\n\xe9,2\n", r"cannot be read as csv: .*invalid UTF8 data\. Mend or remove the file\.$"),
+        (b"a,b\n\xe9,2\n", r"cannot be read as csv: .*invalid UTF8 data\. Save it as UTF-8\.$"),
         ("a,b\n1,2\n".encode("utf-16"), r"the column a, b is missing; found"),
         (b"\x00\x01\x02" * 100_000, r"cannot be read as csv: field larger than field limit"),
     ],
