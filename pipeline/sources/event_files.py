@@ -24,6 +24,8 @@ class Recording:
 
     rows: pa.RecordBatch
     """The declared columns of what could be split into them, as written."""
+    payloads: pa.Array | None
+    """large_binary, shape (rows,): the line of each row; None unless all files are of JSON lines."""
     broken: tuple[tuple[bytes, str], ...]
     """What could not, and why."""
     row: np.ndarray
@@ -38,6 +40,8 @@ class _Part:
     """Consecutive items of a file."""
 
     rows: pa.RecordBatch
+    payloads: pa.Array
+    """large_binary, shape (rows,): null but for JSON lines."""
     broken: list[tuple[int, bytes, str]]
     """The place among the part's items, ascending; payload and reason."""
 
@@ -58,6 +62,7 @@ def read_events(
       InputError: A file is not what its name says, or lacks a declared column.
     """
     rows: list[pa.RecordBatch] = []
+    payloads: list[pa.Array] = []
     origins: list[str] = []
     broken: list[tuple[bytes, str]] = []
     items: list[np.ndarray] = []
@@ -80,6 +85,7 @@ def read_events(
             count += len(part.rows)
             broken += [(payload, reason) for _, payload, reason in part.broken]
             rows.append(part.rows)
+            payloads.append(part.payloads)
             origins.append(file.path)
             items.append(row)
             ingest.append(np.where(known, times, _UNKNOWN))
@@ -88,8 +94,10 @@ def read_events(
             f"{files[0].path}: the column {', '.join(sorted(unseen))} is missing in every row of every file. Add it to "
             "the data, or remove it from the declaration."
         )
+    lines = pa.chunked_array(payloads, pa.large_binary()).combine_chunks()
     return Recording(
         _as_one(rows, origins, columns),
+        None if lines.null_count else lines,
         tuple(broken),
         np.concatenate([np.empty(0, np.int64), *items]),
         _filled(np.concatenate([np.empty(0, np.int64), *ingest])),
@@ -135,10 +143,10 @@ def _split(file: InputFile, columns: dict[str, Typed]) -> Iterator[_Part]:
 
     read = 0
     for numbers, rows in batches:
-        yield _Part(rows, broken(int(numbers[-1]), read))
+        yield _Part(rows, pa.nulls(len(rows), pa.large_binary()), broken(int(numbers[-1]), read))
         read = int(numbers[-1])
     if unsplit:
-        yield _Part(_none(columns), broken(unsplit[-1][0] + 1, read))
+        yield _Part(_none(columns), pa.nulls(0, pa.large_binary()), broken(unsplit[-1][0] + 1, read))
 
 
 def _none(columns: dict[str, Typed]) -> pa.RecordBatch:
@@ -155,8 +163,9 @@ def _json_lines(path: str, columns: dict[str, Typed], unseen: set[str]) -> Itera
                     block[0], first = block[0].removeprefix(codecs.BOM_UTF8), False
                 unseen -= {name for name in unseen if any(f'"{name}"'.encode() in line for line in block)}
                 lines = [line.rstrip(b"\r\n") for line in block if line.strip()]
-                rows, _, broken = read_messages(lines, columns)
-                yield _Part(rows, [(index, lines[index], reason) for index, reason in broken])
+                rows, good, broken = read_messages(lines, columns)
+                payloads = pa.array([lines[index] for index in good.tolist()], pa.large_binary())
+                yield _Part(rows, payloads, [(index, lines[index], reason) for index, reason in broken])
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}. Mend or remove the file.") from None
 

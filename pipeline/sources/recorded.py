@@ -1,8 +1,8 @@
 """Recorded events: files replayed in the order in which the log took the events in.
 
-A directory, glob or file is read to memory at once (about what its columns take as text, and 50 bytes an event) and
-ordered. With `follow` a directory grows: its files are given one after the other, in the order of their names, each
-ordered in itself, and the end never comes.
+A directory, glob or file is read to memory at once (about what its columns take as text, 50 bytes an event, and the
+lines of JSON files) and ordered. With `follow` a directory grows: its files are given one after the other, in the order
+of their names, each ordered in itself, and the end never comes.
 """
 
 import dataclasses
@@ -226,12 +226,13 @@ class RecordedPartition(Partition):
         self._watermark = max(self._watermark, min(to_come, self._pause, clock))
         row, ingest = events.row[order.item[picked]], order.ingest[picked]
         whole = row >= 0
+        rows = pa.array(row[whole])
         return EventBatch(
             source=source.name,
             partition=self._partition,
-            rows=events.rows.take(pa.array(row[whole])),
+            rows=events.rows.take(rows),
             ingest=ingest[whole] if source.ingest_time or source.options.chance.delay else None,
-            payloads=None,
+            payloads=tuple(events.payloads.take(rows).to_pylist()) if events.payloads is not None else None,
             broken=tuple(
                 Broken(*events.broken[-1 - int(at)], int(when))
                 for at, when in zip(row[~whole], ingest[~whole], strict=True)
