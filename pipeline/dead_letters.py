@@ -223,8 +223,8 @@ class ReplayedLetters:
     """The events' columns, as they are declared now."""
 
     @property
-    def log(self) -> str:
-        return self.directory
+    def log(self) -> None:
+        return None
 
     def partitions(self) -> list[str]:
         return ["letters"]

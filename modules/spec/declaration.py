@@ -81,9 +81,8 @@ class Declaration(Frozen):
 
     def _check_roles(self) -> None:
         for role in ("time", "id"):
-            for other in self._with_role(role)[1:]:
-                first = self._with_role(role)[0]
-                raise FieldError(f"another role, because {first} has role: {role}", "columns", other, "role")
+            if len(found := self._with_role(role)) > 1:
+                raise FieldError(f"another role, because {found[0]} has role: {role}", "columns", found[1], "role")
         if self.split.by == "time" and not self._with_role("time"):
             raise FieldError("hash, or a column with role: time beside it", "split", "by")
         if not self.features:

@@ -11,7 +11,6 @@ from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker
 from apache_beam.transforms.core import RestrictionProvider
 
 from modules.kernel.window import NEVER
-from pipeline.dead_letters import ReplayedLetters
 from pipeline.live.bootstrap import History
 from pipeline.live.control import Control, control
 from pipeline.live.logs import keep_to_log
@@ -148,13 +147,15 @@ class PollEvents(beam.DoFn):
                 return
 
     def _open_all(self, worker: int) -> list[Partition]:
-        told = [source for source in self._sources if not isinstance(source, ReplayedLetters)]  # they tell no progress
         with self._place.open() as store:
-            for source in told:
-                keep_to_log(store, source.name, source.log, history=isinstance(source, History))
+            for source in self._sources:
+                if source.log is not None:
+                    keep_to_log(store, source.name, source.log, history=isinstance(source, History))
             found = [(source, partition) for source in self._sources for partition in source.partitions()]
-            # Before the first batch is merged: the watermark waits for all of them.
-            store.advance([Register(source.name, each, NEVER, 0) for source in told for each in source.partitions()])
+            entered = [
+                Register(source.name, partition, NEVER, 0) for source, partition in found if source.log is not None
+            ]
+            store.advance(entered)  # before the first batch is merged: the watermark waits for all of them
             positions = {(r.source, r.partition): r.position for r in store.registers()}
         mine = found[worker :: self._workers]
         return [source.open(partition, positions.get((source.name, partition), 0)) for source, partition in mine]

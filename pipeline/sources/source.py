@@ -91,8 +91,11 @@ class EventSource(Protocol):
         ...
 
     @property
-    def log(self) -> str:
-        """Which log it reads, in words: positions in its partitions mean nothing in another."""
+    def log(self) -> str | None:
+        """Which log it reads, in words: positions in its partitions mean nothing in another.
+
+        None: it says nothing of how far its source is merged.
+        """
         ...
 
     def partitions(self) -> list[str]:
