@@ -161,23 +161,29 @@ def _json_lines(
     seen: dict[str, None] = {}
     others: set[str] | None = None if declared is None else set()
     read = 0
-    with open_file(path) as file:
-        while block := file.readlines(_BLOCK_BYTES):
-            if not seen:
-                block[0] = block[0].removeprefix(codecs.BOM_UTF8)
-                seen = dict.fromkeys(_keys(block[0]))
-            lines = [line.rstrip(b"\r\n") for line in block if line.strip()]
-            rows, _, broken = read_messages(lines, wanted, others)
-            for index, reason in broken:
-                skipped.append(number := read + index + 1)
-                problems.append(Problem("(the whole row)", _ONE_OBJECT, 1, (f"{path}, row {number}: {reason}",)))
-                if unsplit is not None:
-                    unsplit.append((number, lines[index].decode(errors="replace")))
-            seen |= dict.fromkeys(keys_in(lines, rows))
-            yield from (rows.slice(at, _BATCH_ROWS) for at in range(0, len(rows), _BATCH_ROWS))
-            read += len(lines)
+    for lines in line_blocks(path, _BLOCK_BYTES):
+        if lines and not seen:
+            seen = dict.fromkeys(_keys(lines[0]))
+        rows, _, broken = read_messages(lines, wanted, others)
+        for index, reason in broken:
+            skipped.append(number := read + index + 1)
+            problems.append(Problem("(the whole row)", _ONE_OBJECT, 1, (f"{path}, row {number}: {reason}",)))
+            if unsplit is not None:
+                unsplit.append((number, lines[index].decode(errors="replace")))
+        seen |= dict.fromkeys(keys_in(lines, rows))
+        yield from (rows.slice(at, _BATCH_ROWS) for at in range(0, len(rows), _BATCH_ROWS))
+        read += len(lines)
     if len(skipped) < read or not read:
         _check_columns(path, [*seen, *sorted((others or set()) - seen.keys())], declared, wanted)
+
+
+def line_blocks(path: str, size: int) -> Iterator[list[bytes]]:
+    """The lines of a file but for blank ones, about `size` bytes of them at once, without a byte order mark."""
+    mark = codecs.BOM_UTF8
+    with open_file(path) as file:
+        while block := file.readlines(size):
+            block[0], mark = block[0].removeprefix(mark), b""
+            yield [line.rstrip(b"\r\n") for line in block if line.strip()]
 
 
 def _keys(line: bytes) -> list[str]:

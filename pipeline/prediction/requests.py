@@ -14,7 +14,7 @@ from pipeline.ingest.conform import conform
 from pipeline.ingest.files import InputFile, open_file, readable
 from pipeline.ingest.messages import keys_in, read_messages
 from pipeline.ingest.problems import Problem, problem
-from pipeline.ingest.readers import read_batches
+from pipeline.ingest.readers import line_blocks, read_batches
 from pipeline.live.requests import as_written, conform_requests
 
 _BLOCK_BYTES = 8 << 20
@@ -74,7 +74,8 @@ def _found(file: InputFile, wanted: Mapping[str, Typed]) -> set[str]:
         with io.TextIOWrapper(open_file(file.path), encoding="utf-8-sig", errors="replace", newline="") as text:
             return set(next(filter(None, csv.reader(text)), []))
     found: set[str] = set()
-    with open_file(file.path) as rows:
-        while not wanted.keys() <= found and (lines := rows.readlines(_BLOCK_BYTES)):
-            found.update(keys_in(lines, read_messages(lines, wanted)[0]))
+    for lines in line_blocks(file.path, _BLOCK_BYTES):
+        found.update(keys_in(lines, read_messages(lines, wanted)[0]))
+        if wanted.keys() <= found:
+            break
     return found

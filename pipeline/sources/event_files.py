@@ -1,6 +1,5 @@
 """Files of recorded events, read to memory: all that they hold, and when the log took in each."""
 
-import codecs
 import dataclasses
 from collections.abc import Iterator, Sequence
 
@@ -10,9 +9,9 @@ import pyarrow.compute as pc
 
 from modules.spec import InputError, Typed
 from pipeline.ingest.conform import conform
-from pipeline.ingest.files import InputFile, open_file
-from pipeline.ingest.messages import as_text, read_messages
-from pipeline.ingest.readers import read_batches
+from pipeline.ingest.files import InputFile
+from pipeline.ingest.messages import as_text, keys_in, read_messages
+from pipeline.ingest.readers import line_blocks, read_batches
 from pipeline.sources.source import EARLIEST
 
 _BLOCK_BYTES = 8 << 20
@@ -156,16 +155,12 @@ def _none(columns: dict[str, Typed]) -> pa.RecordBatch:
 def _json_lines(path: str, columns: dict[str, Typed], unseen: set[str]) -> Iterator[_Part]:
     """A file of JSON lines; names that occur in it are taken from `unseen`."""
     try:
-        with open_file(path) as file:
-            first = True
-            while block := file.readlines(_BLOCK_BYTES):
-                if first:
-                    block[0], first = block[0].removeprefix(codecs.BOM_UTF8), False
-                unseen -= {name for name in unseen if any(f'"{name}"'.encode() in line for line in block)}
-                lines = [line.rstrip(b"\r\n") for line in block if line.strip()]
-                rows, good, broken = read_messages(lines, columns)
-                payloads = pa.array([lines[index] for index in good.tolist()], pa.large_binary())
-                yield _Part(rows, payloads, [(index, lines[index], reason) for index, reason in broken])
+        for lines in line_blocks(path, _BLOCK_BYTES):
+            rows, good, broken = read_messages(lines, columns)
+            if unseen:
+                unseen -= set(keys_in(lines, rows))
+            payloads = pa.array([lines[index] for index in good.tolist()], pa.large_binary())
+            yield _Part(rows, payloads, [(index, lines[index], reason) for index, reason in broken])
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}. Mend or remove the file.") from None
 
